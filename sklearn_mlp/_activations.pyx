@@ -8,7 +8,8 @@ scikit-learn, so that nothing but the output is kept from the forward pass.
 NaN is never hidden: every form below passes it on.
 """
 from cython cimport floating
-from libc.math cimport exp, expf, tanh, tanhf
+
+from sklearn_mlp._vmath cimport logistic, tanh
 
 cdef enum:
     IDENTITY
@@ -17,20 +18,6 @@ cdef enum:
     RELU
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
-
-
-cdef inline floating _exp(floating x) noexcept nogil:
-    if floating is float:
-        return expf(x)
-    else:
-        return exp(x)
-
-
-cdef inline floating _tanh(floating x) noexcept nogil:
-    if floating is float:
-        return tanhf(x)
-    else:
-        return tanh(x)
 
 
 cdef void add_intercepts_and_activate(
@@ -51,11 +38,10 @@ cdef void add_intercepts_and_activate(
                 row[j] = 0 if x < 0 else x
         elif activation == TANH:
             for j in range(n_units):
-                row[j] = _tanh(row[j] + intercepts[j])
+                row[j] = tanh(row[j] + intercepts[j])
         elif activation == LOGISTIC:
-            # exp(-x) overflows to inf for very negative x, and 1 / inf is the right limit.
             for j in range(n_units):
-                row[j] = 1 / (1 + _exp(-(row[j] + intercepts[j])))
+                row[j] = logistic(row[j] + intercepts[j])
         else:
             for j in range(n_units):
                 row[j] = row[j] + intercepts[j]

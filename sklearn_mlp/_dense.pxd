@@ -30,5 +30,5 @@ cdef double loss_and_gradient(
     const LayerSpec* layers, int n_layers, const floating* params, const SampleSpec* samples,
     const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, const LossSpec* loss,
     double scale, floating* gathered, floating* activations, Py_ssize_t capacity, floating* delta,
-    floating* delta_below, floating* gradient, bint accumulate,
+    floating* delta_below, floating* work, floating* gradient, bint accumulate,
 ) noexcept nogil

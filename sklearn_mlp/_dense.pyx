@@ -87,7 +87,7 @@ cdef void apply_layer(
     floating* outputs,       # OUT, (n_rows, n_out)
 ) noexcept nogil:
     gemm(False, False, n_rows, layer.n_out, layer.n_in, inputs, layer.n_in,
-         params + layer.weights, layer.n_out, <floating> 0, outputs, layer.n_out)
+         params + layer.weights, layer.n_out, False, outputs, layer.n_out, <floating*> NULL)
     add_intercepts_and_activate(
         layer.activation, outputs, params + layer.intercepts, n_rows, layer.n_out)
 
@@ -186,12 +186,12 @@ cdef void backward(
     Py_ssize_t capacity,
     floating* delta,              # IN: gradient of the raw scores; then scratch, (capacity, widest)
     floating* delta_below,        # scratch, the same
+    floating* work,               # scratch of a matrix product
     floating* gradient,           # OUT, as long as params
     bint accumulate,
 ) noexcept nogil:
     cdef:
         int l
-        floating beta = 1 if accumulate else 0
         const LayerSpec* layer
         const floating* below
     for l in range(n_layers - 1, -1, -1):
@@ -204,11 +204,12 @@ cdef void backward(
                                     gradient + layer.weights, accumulate)
         else:
             gemm(True, False, layer.n_in, layer.n_out, n_rows, below, layer.n_in,
-                 <const floating*> delta, layer.n_out, beta, gradient + layer.weights, layer.n_out)
+                 <const floating*> delta, layer.n_out, accumulate, gradient + layer.weights,
+                 layer.n_out, work)
         if l > 0:
             gemm(False, True, n_rows, layer.n_in, layer.n_out, <const floating*> delta,
-                 layer.n_out, params + layer.weights, layer.n_out, <floating> 0, delta_below,
-                 layer.n_in)
+                 layer.n_out, params + layer.weights, layer.n_out, False, delta_below,
+                 layer.n_in, work)
             multiply_by_derivative(layers[l - 1].activation, below, delta_below,
                                    n_rows * layer.n_in)
             delta, delta_below = delta_below, delta
@@ -223,6 +224,7 @@ cdef double loss_and_gradient(
     Py_ssize_t capacity,
     floating* delta,        # scratch, (capacity, widest)
     floating* delta_below,  # scratch, (capacity, widest)
+    floating* work,         # scratch, GEMM_WORK values
     floating* gradient,     # OUT, as long as params
     bint accumulate,        # add to the gradient instead of overwriting it
 ) noexcept nogil:
@@ -238,5 +240,5 @@ cdef double loss_and_gradient(
     total = loss_and_delta(loss, raw, samples.targets, <const floating*> samples.weights, rows,
                            first, n_rows, scale, delta)
     backward(layers, n_layers, params, samples, rows, first, n_rows, inputs,
-             <const floating*> activations, capacity, delta, delta_below, gradient, accumulate)
+             <const floating*> activations, capacity, delta, delta_below, work, gradient, accumulate)
     return total

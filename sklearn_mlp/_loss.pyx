@@ -12,10 +12,11 @@ for each output. The gradient is that of the loss without the clip, there as her
 """
 from cython cimport floating
 from libc.float cimport DBL_EPSILON, FLT_EPSILON
-from libc.math cimport exp, expf, log, log1p
+from libc.math cimport log, log1p
 from libc.stdint cimport int32_t
 
 from sklearn_mlp._types cimport LossSpec, row_at
+from sklearn_mlp._vmath cimport exp, logistic
 
 cdef enum:
     SQUARED_ERROR
@@ -30,6 +31,8 @@ LOSSES = {
     "binary_log_loss": (BINARY_LOG_LOSS, "logistic", True),
     "log_loss": (LOG_LOSS, "softmax", True),
 }
+
+LINKS = {link: code for code, link, _ in LOSSES.values()}
 
 
 cdef class Loss:
@@ -75,19 +78,6 @@ cdef class Loss:
         return Loss, (self.name, self.spec.n_outputs)
 
 
-cdef inline floating _exp(floating x) noexcept nogil:
-    if floating is float:
-        return expf(x)
-    else:
-        return exp(x)
-
-
-cdef inline floating _sigmoid(floating z) noexcept nogil:
-    """1 / (1 + exp(-z)) through the exponential of -abs(z), which cannot overflow."""
-    cdef floating e = _exp(z if z < 0 else -z)
-    return e / (1 + e) if z < 0 else 1 / (1 + e)
-
-
 cdef inline double _clipped(double value, floating like) noexcept nogil:
     """`value` within what scikit-learn's clip of probabilities to [eps, 1 - eps] lets through."""
     cdef double eps = FLT_EPSILON if floating is float else DBL_EPSILON
@@ -119,7 +109,7 @@ cdef inline double _poisson(
         floating mean
         double value = 0
     for j in range(k):
-        mean = _exp(z[j])
+        mean = exp(z[j])
         delta[j] = mean - y[j]
         value += <double> delta[j]
         if y[j] > 0:
@@ -136,9 +126,9 @@ cdef inline double _binary_log_loss(
         floating e, margin
         double value = 0
     for j in range(k):
-        e = _exp(z[j] if z[j] < 0 else -z[j])
+        e = exp(z[j] if z[j] < 0 else -z[j])
         margin = z[j] if y[j] else -z[j]
-        delta[j] = (e / (1 + e) if z[j] < 0 else 1 / (1 + e)) - y[j]
+        delta[j] = (e if z[j] < 0 else 1) / (1 + e) - y[j]
         value += _clipped(log1p(e) - (margin if margin < 0 else 0), z[j])
     return value
 
@@ -155,7 +145,7 @@ cdef inline double _log_loss(
         if z[j] > largest:
             largest = z[j]
     for j in range(k):
-        delta[j] = _exp(z[j] - largest)
+        delta[j] = exp(z[j] - largest)
         total += delta[j]
     value = _clipped(log(<double> total) - (<double> z[y] - largest), total)
     total = 1 / total
@@ -202,6 +192,34 @@ cdef double loss_and_delta(
     return total
 
 
+cdef void _softmax(floating* row, Py_ssize_t k) noexcept nogil:
+    cdef:
+        Py_ssize_t j
+        floating largest = row[0], total = 0
+    for j in range(1, k):
+        if row[j] > largest:
+            largest = row[j]
+    for j in range(k):
+        row[j] = exp(row[j] - largest)
+        total += row[j]
+    for j in range(k):
+        row[j] = row[j] / total
+
+
+cdef void _link(int code, floating* raw, Py_ssize_t n_rows, Py_ssize_t k) noexcept nogil:
+    cdef Py_ssize_t i
+    if code == LOG_LOSS:
+        for i in range(n_rows):
+            _softmax(raw + i * k, k)
+    elif code == BINARY_LOG_LOSS:
+        for i in range(n_rows * k):
+            raw[i] = logistic(raw[i])
+    elif code == POISSON:
+        for i in range(n_rows * k):
+            raw[i] = exp(raw[i])
+    # SQUARED_ERROR: the link is the identity.
+
+
 def apply_link(str link, floating[:, ::1] raw):
     """Turn raw scores into predictions, in place.
 
@@ -210,28 +228,7 @@ def apply_link(str link, floating[:, ::1] raw):
     link : {"identity", "exp", "logistic", "softmax"}
     raw : ndarray of shape (n_rows, n_outputs), dtype float32 or float64
     """
-    cdef:
-        Py_ssize_t i, j, k = raw.shape[1]
-        floating largest, total
-    if link == "exp":
-        for i in range(raw.shape[0]):
-            for j in range(k):
-                raw[i, j] = _exp(raw[i, j])
-    elif link == "logistic":
-        for i in range(raw.shape[0]):
-            for j in range(k):
-                raw[i, j] = _sigmoid(raw[i, j])
-    elif link == "softmax":
-        for i in range(raw.shape[0]):
-            largest = raw[i, 0]
-            for j in range(1, k):
-                if raw[i, j] > largest:
-                    largest = raw[i, j]
-            total = 0
-            for j in range(k):
-                raw[i, j] = _exp(raw[i, j] - largest)
-                total += raw[i, j]
-            for j in range(k):
-                raw[i, j] = raw[i, j] / total
-    elif link != "identity":
-        raise ValueError(f"link {link!r} is unknown; it is identity, exp, logistic or softmax")
+    cdef int code = LINKS[link]
+    if raw.shape[0] and raw.shape[1]:
+        with nogil:
+            _link(code, &raw[0, 0], raw.shape[0], raw.shape[1])

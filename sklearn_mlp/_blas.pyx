@@ -1,0 +1,110 @@
+"""Row-major matrix products in float and double: our own for the shapes of mini-batches where the
+processor has the instructions for it, and otherwise ``scipy.linalg.cython_blas``.
+
+BLAS is column-major. A row-major matrix is its own transpose there, so ``C = A B`` is asked for as
+``C' = B' A'``: the operands swap places and nothing is copied.
+
+The instruction set is chosen when this module is loaded. The environment variable
+``SKLEARN_MLP_INSTRUCTION_SET`` forces one: "portable" (BLAS alone) or "avx2".
+"""
+import os
+
+import numpy as np
+
+from cython cimport floating
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+cdef extern from "_gemm.h" nogil:
+    bint gemm_avx2_runs_here()
+    void gemm_avx2_f(
+        Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row,
+        Py_ssize_t a_column, const float* b, Py_ssize_t b_row, Py_ssize_t b_column,
+        float* c, Py_ssize_t ldc, bint accumulate, float* work)
+    void gemm_avx2_d(
+        Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row,
+        Py_ssize_t a_column, const double* b, Py_ssize_t b_row, Py_ssize_t b_column,
+        double* c, Py_ssize_t ldc, bint accumulate, double* work)
+
+
+def _choose_instruction_set(forced):
+    runs = ["portable"] + (["avx2"] if gemm_avx2_runs_here() else [])
+    if forced is not None and forced not in runs:
+        raise ImportError(
+            f"SKLEARN_MLP_INSTRUCTION_SET is {forced!r}; this build on this processor runs {runs}")
+    return forced or runs[-1]
+
+
+INSTRUCTION_SET = _choose_instruction_set(os.environ.get("SKLEARN_MLP_INSTRUCTION_SET"))
+
+cdef:
+    bint avx2 = INSTRUCTION_SET == "avx2"
+    # Multiplications above which BLAS's packing pays for itself, and the number of columns below
+    # which its matrix-vector product does (both measured: benchmarks/gemm.py).
+    double LARGE = 2.0 ** 27
+    Py_ssize_t NARROW = 8
+
+
+cdef void gemm(
+    bint trans_a, bint trans_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const floating* a, Py_ssize_t lda,  # IN
+    const floating* b, Py_ssize_t ldb,  # IN
+    bint accumulate,
+    floating* c, Py_ssize_t ldc,        # OUT, (m, n)
+    floating* work,                     # scratch of GEMM_WORK values; unused unless trans_a
+) noexcept nogil:
+    """c = op(a) op(b), or c += op(a) op(b), with op(a) of (m, k) and op(b) of (k, n); k > 0."""
+    cdef:
+        char op_a = b"T" if trans_a else b"N"
+        char op_b = b"T" if trans_b else b"N"
+        int m_ = <int> m, n_ = <int> n, k_ = <int> k
+        int lda_ = <int> lda, ldb_ = <int> ldb, ldc_ = <int> ldc
+        floating one = 1, beta = 1 if accumulate else 0
+    if avx2 and (trans_a or n >= NARROW) and (<double> m) * n * k <= LARGE:
+        if floating is float:
+            gemm_avx2_f(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
+                        b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+        else:
+            gemm_avx2_d(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
+                        b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+    elif floating is float:
+        sgemm(&op_b, &op_a, &n_, &m_, &k_, &one, <float*> b, &ldb_, <float*> a, &lda_,
+              &beta, c, &ldc_)
+    else:
+        dgemm(&op_b, &op_a, &n_, &m_, &k_, &one, <double*> b, &ldb_, <double*> a, &lda_,
+              &beta, c, &ldc_)
+
+
+def multiply(a, b, *, bint trans_a=False, bint trans_b=False, out=None):
+    """``op(a) @ op(b)``, added to `out` if it is given: the face of `gemm` for tests.
+
+    Parameters
+    ----------
+    a, b : ndarray of two dimensions, C order, both float32 or both float64
+    trans_a, trans_b : bool
+        Whether to take the transpose. At most one of them.
+    out : ndarray, optional
+        Overwritten with the sum.
+
+    Returns
+    -------
+    out : ndarray of shape (m, n)
+    """
+    left, right = (a.T if trans_a else a), (b.T if trans_b else b)
+    if left.shape[1] != right.shape[0] or (trans_a and trans_b):
+        raise ValueError(f"cannot multiply {left.shape} with {right.shape}")
+    accumulate = out is not None
+    if out is None:
+        out = np.empty((left.shape[0], right.shape[1]), a.dtype)
+    if a.dtype == np.float32:
+        _multiply[float](a, b, trans_a, trans_b, accumulate, out)
+    else:
+        _multiply[double](a, b, trans_a, trans_b, accumulate, out)
+    return out
+
+
+cdef _multiply(const floating[:, ::1] a, const floating[:, ::1] b, bint trans_a, bint trans_b,
+               bint accumulate, floating[:, ::1] out):
+    cdef floating[::1] work = np.empty(GEMM_WORK, out.base.dtype)
+    gemm(trans_a, trans_b, out.shape[0], out.shape[1], a.shape[0] if trans_a else a.shape[1],
+         &a[0, 0], a.shape[1], &b[0, 0], b.shape[1], accumulate, &out[0, 0], out.shape[1],
+         &work[0])
