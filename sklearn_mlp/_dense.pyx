@@ -1,13 +1,13 @@
 """Forward and backward through the dense layers, from dense or CSR input.
 
-The kernels are C functions on borrowed pointers; ``LayerTable`` is their only Python face. Layer l
+The kernels are C functions on borrowed pointers; ``LayerTable`` is their only Python face. A layer
 holds, for a batch of up to `capacity` rows, its activations at ``activations + capacity * column`` of
 its spec, in C order. The first layer reads its input in place where the rows are taken in order, from
 a gathered block where they are permuted, and from the CSR arrays where the input is sparse; nothing
 is ever made dense. The input's own gradient is never computed.
 """
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -166,14 +166,14 @@ cdef const floating* forward(
 ) noexcept nogil:
     """Fill in the activations of every layer; return those of the last, the raw scores."""
     cdef:
-        int l
+        int i
         floating* outputs = activations
-    for l in range(n_layers):
-        outputs = activations + capacity * layers[l].column
-        if l == 0 and samples.indices is not NULL:
+    for i in range(n_layers):
+        outputs = activations + capacity * layers[i].column
+        if i == 0 and samples.indices is not NULL:
             apply_sparse_layer(layers, params, samples, rows, first, n_rows, outputs)
         else:
-            apply_layer(layers + l, params, inputs, n_rows, outputs)
+            apply_layer(layers + i, params, inputs, n_rows, outputs)
         inputs = outputs
     return outputs
 
@@ -191,26 +191,26 @@ cdef void backward(
     bint accumulate,
 ) noexcept nogil:
     cdef:
-        int l
+        int i
         const LayerSpec* layer
         const floating* below
-    for l in range(n_layers - 1, -1, -1):
-        layer = layers + l
-        below = inputs if l == 0 else activations + capacity * layers[l - 1].column
+    for i in range(n_layers - 1, -1, -1):
+        layer = layers + i
+        below = inputs if i == 0 else activations + capacity * layers[i - 1].column
         _sum_rows(<const floating*> delta, n_rows, layer.n_out, gradient + layer.intercepts,
                   accumulate)
-        if l == 0 and samples.indices is not NULL:
+        if i == 0 and samples.indices is not NULL:
             _sparse_weight_gradient(layer, samples, rows, first, n_rows, <const floating*> delta,
                                     gradient + layer.weights, accumulate)
         else:
             gemm(True, False, layer.n_in, layer.n_out, n_rows, below, layer.n_in,
                  <const floating*> delta, layer.n_out, accumulate, gradient + layer.weights,
                  layer.n_out, work)
-        if l > 0:
+        if i > 0:
             gemm(False, True, n_rows, layer.n_in, layer.n_out, <const floating*> delta,
                  layer.n_out, params + layer.weights, layer.n_out, False, delta_below,
                  layer.n_in, work)
-            multiply_by_derivative(layers[l - 1].activation, below, delta_below,
+            multiply_by_derivative(layers[i - 1].activation, below, delta_below,
                                    n_rows * layer.n_in)
             delta, delta_below = delta_below, delta
 

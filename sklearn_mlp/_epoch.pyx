@@ -68,14 +68,14 @@ cdef class Samples:
     ----------
     X : ndarray (C order) or CSR of shape (n_rows, n_features), dtype float32 or float64
         The caller answers for a CSR's format (`check_format`).
-    targets : ndarray or None
+    targets : ndarray of shape (n_rows, n_targets) or None
         int32 codes or values of X's dtype, as the loss takes them, C order.
     weights : ndarray of shape (n_rows,), dtype as X, or None
     """
     cdef:
         SampleSpec spec
         object owners
-        readonly Py_ssize_t n_rows
+        readonly Py_ssize_t n_rows, n_targets
         readonly object dtype
 
     @property
@@ -104,6 +104,7 @@ cdef class Samples:
             self.owners = (X, targets, weights)
             self.spec.values = _address(X, self.dtype)
         if targets is not None:
+            self.n_targets = targets.shape[1]
             self.spec.targets = _address(
                 targets, np.int32 if targets.dtype.kind == "i" else self.dtype)
         self.spec.weights = _address(weights, self.dtype)
@@ -164,6 +165,9 @@ cdef class Trainer:
     def __init__(self, LayerTable layers, params, Samples samples, Loss loss, optimizer, state, *,
                  Py_ssize_t batch_rows, double alpha, bint gather):
         dtype = samples.dtype
+        if samples.n_targets != (loss.n_outputs if loss.name != "log_loss" else 1):
+            raise ValueError(f"{samples.n_targets} targets per row for {loss.n_outputs} outputs "
+                             f"and loss {loss.name!r}")
         moments = None if state is None else state.moments
         self.gradient = np.empty(layers.n_params, dtype)
         scratch = [
@@ -338,7 +342,7 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None):
 
 
 cdef _predict(LayerTable layers, const floating[::1] params, Samples samples,
-               const Py_ssize_t[::1] rows, floating[:, ::1] raw):
+              const Py_ssize_t[::1] rows, floating[:, ::1] raw):
     cdef:
         Py_ssize_t n_rows = raw.shape[0], capacity = chunk_rows(n_rows, layers.widest), first = 0, n
         const Py_ssize_t* order = NULL if rows is None else &rows[0]
@@ -361,16 +365,16 @@ cdef void _predict_chunk(
     floating* raw,  # OUT
 ) noexcept nogil:
     cdef:
-        int l
+        int i
         const floating* inputs = NULL
         floating* outputs
     if samples.indices is NULL:
         inputs = input_block(samples, rows, first, n_rows, gathered)
-    for l in range(layers.n_layers):
-        outputs = raw if l == layers.n_layers - 1 else hidden
-        if l == 0 and samples.indices is not NULL:
+    for i in range(layers.n_layers):
+        outputs = raw if i == layers.n_layers - 1 else hidden
+        if i == 0 and samples.indices is not NULL:
             apply_sparse_layer(layers.specs, params, samples, rows, first, n_rows, outputs)
         else:
-            apply_layer(layers.specs + l, params, inputs, n_rows, outputs)
+            apply_layer(layers.specs + i, params, inputs, n_rows, outputs)
         inputs = outputs
         hidden, spare = spare, hidden

@@ -1,6 +1,7 @@
 """MLPClassifier and MLPRegressor: parameters, validation, labels and fitted attributes."""
 
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
@@ -24,7 +25,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._epoch import Samples, Trainer, chunk_rows, predict_batches
+from sklearn_mlp._epoch import Samples, chunk_rows, predict_batches
 from sklearn_mlp._loss import Loss, apply_link
 from sklearn_mlp._network import Network, require_memory
 from sklearn_mlp._optim import SOLVERS
@@ -39,7 +40,26 @@ def _kernel_input(X):
     """`X` as the kernels read it: a C-ordered array as it is, a sparse matrix as checked CSR."""
     if not issparse(X):
         return X
-    X.check_format(full_check=True)  # raises ValueError for indices outside the matrix
+    # Nothing has looked at these arrays yet, and the kernels follow them without a check. (SciPy's
+    # own check_format skips them where the last pointer is 0.)
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    pointers, indices = X.indptr, X.indices
+    if (
+        pointers.shape != (n_major + 1,)
+        or pointers[0] != 0
+        or (np.diff(pointers) < 0).any()
+        or pointers[-1] > min(indices.size, X.data.size)
+    ):
+        raise ValueError(
+            f"X is not a valid {X.format.upper()} matrix: indptr must hold {n_major + 1} numbers "
+            f"that begin with 0, never fall, and end with at most the {min(indices.size, X.data.size)} "
+            "stored entries."
+        )
+    if pointers[-1] and not 0 <= indices.min() <= indices.max() < n_minor:
+        raise ValueError(
+            f"X is not a valid {X.format.upper()} matrix: its indices reach from {indices.min()} to "
+            f"{indices.max()}, and they must lie between 0 and {n_minor - 1}."
+        )
     return X.tocsr()
 
 
@@ -175,11 +195,11 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         """Validate everything, allocate everything, and only then draw weights and the split."""
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if incremental:
+            self._validate_params()  # scikit-learn's decorator does so in the first call alone
         first_pass = not hasattr(self, "_network") or not (self.warm_start or incremental)
         hidden = _hidden_layer_sizes(self.hidden_layer_sizes)
-        X, targets, weights = self._validate(
-            X, y, sample_weight, first_pass, incremental, classes
-        )
+        X, targets, weights = self._validate(X, y, sample_weight, first_pass, incremental, classes)
         loss = self._make_loss(targets)
         notes = self._parameter_notes(X.shape[0], incremental)
         training = self._make_training(
@@ -323,9 +343,7 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         if incremental and optimizer is not None:
             return optimizer
         kind = SOLVERS[self.solver]
-        settings = kind(
-            **{own: getattr(self, name) for own, name in kind.estimator_parameters.items()}
-        )
+        settings = kind(**{own: getattr(self, name) for own, name in kind.estimator_parameters.items()})
         schedule = SCHEDULES[self.learning_rate](self.learning_rate_init, self.power_t)
         return OptimizerRun(settings, settings.init(network.params), schedule)
 
@@ -456,10 +474,22 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         getattr(network, name)[:] = values
         self._network = network
 
+    # Copies in memory go on as the original would; a pickle leaves behind the optimizer's state, which
+    # is as large as the parameters twice over, unless partial_fit is under way.
+
+    def __copy__(self):
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo):
+        other = memo[id(self)] = type(self).__new__(type(self))
+        vars(other).update(deepcopy(vars(self), memo))
+        return other
+
     def __getstate__(self):
         state = super().__getstate__()
         if not state.get("_in_partial_fit"):
-            # Copied, because BaseEstimator may return the estimator's own dictionary.
             state = {name: value for name, value in state.items() if name != "_optimizer"}
         return state
 
@@ -479,7 +509,130 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
 
 
 class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
-    """Multi-layer perceptron classifier."""
+    """Multi-layer perceptron classifier: `sklearn.neural_network.MLPClassifier`, compiled.
+
+    The parameters, attributes and methods are scikit-learn's, and so are the numbers for the same
+    `random_state`, but for a short list of differences (``doc/differences.md``). It minimises the log
+    loss: the softmax cross-entropy of several classes, one logistic loss for two classes or for each
+    label of a multilabel target.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer; ``()`` for a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'adam' (Kingma and Ba 2014) and 'sgd' train on mini-batches; 'lbfgs' runs SciPy's L-BFGS-B on
+        all rows at once, which suits small data.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights: ``0.5 * alpha * sum(weights ** 2)``, divided by
+        the number of samples, is added to the loss. All solvers.
+    batch_size : int or 'auto', default='auto'
+        Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate, for 'sgd' and 'adam': `learning_rate_init` throughout; that
+        divided by ``t ** power_t`` after t samples; or divided by 5 each time `n_iter_no_change`
+        epochs in a row brought no improvement of `tol`. With 'adam', where scikit-learn ignores it, a
+        warning says so.
+    learning_rate_init : float, default=0.001
+        Initial learning rate, below 1e9. Used by 'sgd' and 'adam'.
+    power_t : float, default=0.5
+        Exponent of the 'invscaling' schedule.
+    max_iter : int, default=200
+        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+    shuffle : bool, default=True
+        Whether to take the rows in a new order in each epoch. Used by 'sgd' and 'adam'.
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial parameters, the validation split and the order of rows, from the same stream
+        as scikit-learn does.
+    tol : float, default=1e-4
+        Improvement of the loss (or validation score) that counts as one; for 'lbfgs' also the
+        tolerance on the gradient.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch or iteration.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the previous solution.
+    momentum : float, default=0.9
+        Momentum of 'sgd', from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows, stop when their accuracy has not
+        improved by `tol` for `n_iter_no_change` epochs or iterations, and keep the best parameters.
+        The split is stratified for two classes; for more where each class has members enough, with a
+        warning where it has not; never for multilabel targets.
+        All solvers; not in `partial_fit`.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out when `early_stopping` is set.
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        Decay rates of the moments of 'adam', in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of the second moment by 'adam'.
+    n_iter_no_change : int or inf, default=10
+        Epochs without improvement after which training stops.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+    dtype : {'auto', 'float32', 'float64'}, default='auto'
+        Type of the parameters and of all computation. 'auto': float32 for float32 input, otherwise
+        float64. A fitted model keeps its dtype in `partial_fit`, a warm start and prediction.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer: views into the model. Assigning an item writes into the model.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Intercepts of each layer; views, as `coefs_`.
+    loss_ : float
+        Loss of the last epoch or iteration.
+    best_loss_ : float or None
+        Smallest loss so far; None with `early_stopping`.
+    loss_curve_ : list of float
+        Loss of each epoch or iteration, those of earlier warm-started fits included.
+    validation_scores_ : list of float or None
+        The accuracy of the held-out rows after each epoch, with `early_stopping`.
+    best_validation_score_ : float or None
+        The best of them.
+    t_ : int
+        Samples seen by 'sgd' or 'adam'.
+    n_iter_ : int
+        Epochs or iterations of the last `fit`.
+    n_layers_ : int
+        Layers, input and output included.
+    n_outputs_ : int
+        Units of the output layer.
+    out_activation_ : str
+        The function from raw scores to predictions: 'softmax' or 'logistic'.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are all strings.
+
+    See Also
+    --------
+    MLPRegressor : The same for numbers.
+
+    References
+    ----------
+    Kingma and Ba (2014), "Adam: A method for stochastic optimization", arXiv:1412.6980.
+    Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural
+    networks" (the initial weights).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mlp import MLPClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier(max_iter=300, random_state=0))
+    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.95
+    True
+    """
 
     loss = "log_loss"
 
@@ -687,19 +840,24 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`. Rows sum to 1, except in multilabel classification,
-            where each column is the probability of its label, within [tiny, 1 - eps] of the dtype.
+            where each column is the probability of its label. Probabilities are never below the
+            smallest normal number of the dtype, nor, in multilabel classification, above 1 - eps.
 
         Raises
         ------
         NotFittedError
             If the model is not fitted.
         """
-        proba = self._raw_scores(X)
+        proba = self._two_sided(self._raw_scores(X))
         apply_link(self.out_activation_, proba)
-        if self._multilabel():
-            limits = np.finfo(proba.dtype)
-            return np.clip(proba, limits.tiny, 1 - limits.eps, out=proba)
-        return np.hstack([1 - proba, proba]) if proba.shape[1] == 1 else proba
+        limits = np.finfo(proba.dtype)
+        return np.clip(proba, limits.tiny, 1 - limits.eps if self._multilabel() else 1, out=proba)
+
+    def _two_sided(self, raw):
+        """Raw scores with a column per class: a binary classifier's one score stands for two."""
+        if raw.shape[1] > 1 or self._multilabel():
+            return raw
+        return np.hstack([-raw, raw])
 
     def predict_log_proba(self, X):
         """Predict the logarithm of the probability of each class, from the raw scores.
@@ -712,17 +870,20 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Returns
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
-            Finite even where `predict_proba` rounds to 0.
+            Exact even where `predict_proba` is at its lower limit.
 
         Raises
         ------
         NotFittedError
             If the model is not fitted.
         """
-        raw = self._raw_scores(X)
+        raw = self._two_sided(self._raw_scores(X))
         if self.out_activation_ == "softmax":
             return log_softmax(raw, axis=1)
-        return log_expit(raw if self._multilabel() else np.hstack([-raw, raw]))
+        log_proba = log_expit(raw)
+        if self._multilabel():  # capped where predict_proba is
+            np.minimum(log_proba, np.log1p(-np.finfo(raw.dtype).eps), out=log_proba)
+        return log_proba
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -731,7 +892,131 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
 
 class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
-    """Multi-layer perceptron regressor."""
+    """Multi-layer perceptron regressor: `sklearn.neural_network.MLPRegressor`, compiled.
+
+    The parameters, attributes and methods are scikit-learn's, and so are the numbers for the same
+    `random_state`, but for a short list of differences (``doc/differences.md``).
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson'}, default='squared_error'
+        Half the squared error, or half the Poisson deviance with a log link, which needs ``y >= 0``
+        and predicts positive numbers.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer; ``()`` for a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'adam' (Kingma and Ba 2014) and 'sgd' train on mini-batches; 'lbfgs' runs SciPy's L-BFGS-B on
+        all rows at once, which suits small data.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights: ``0.5 * alpha * sum(weights ** 2)``, divided by
+        the number of samples, is added to the loss. All solvers.
+    batch_size : int or 'auto', default='auto'
+        Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate, for 'sgd' and 'adam': `learning_rate_init` throughout; that
+        divided by ``t ** power_t`` after t samples; or divided by 5 each time `n_iter_no_change`
+        epochs in a row brought no improvement of `tol`. With 'adam', where scikit-learn ignores it, a
+        warning says so.
+    learning_rate_init : float, default=0.001
+        Initial learning rate, below 1e9. Used by 'sgd' and 'adam'.
+    power_t : float, default=0.5
+        Exponent of the 'invscaling' schedule.
+    max_iter : int, default=200
+        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+    shuffle : bool, default=True
+        Whether to take the rows in a new order in each epoch. Used by 'sgd' and 'adam'.
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial parameters, the validation split and the order of rows, from the same stream
+        as scikit-learn does.
+    tol : float, default=1e-4
+        Improvement of the loss (or validation score) that counts as one; for 'lbfgs' also the
+        tolerance on the gradient.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch or iteration.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the previous solution.
+    momentum : float, default=0.9
+        Momentum of 'sgd', from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows, stop when their R2 has not
+        improved by `tol` for `n_iter_no_change` epochs or iterations, and keep the best parameters.
+        The split is random.
+        All solvers; not in `partial_fit`.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out when `early_stopping` is set.
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        Decay rates of the moments of 'adam', in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of the second moment by 'adam'.
+    n_iter_no_change : int or inf, default=10
+        Epochs without improvement after which training stops.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+    dtype : {'auto', 'float32', 'float64'}, default='auto'
+        Type of the parameters and of all computation. 'auto': float32 for float32 input, otherwise
+        float64. A fitted model keeps its dtype in `partial_fit`, a warm start and prediction.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer: views into the model. Assigning an item writes into the model.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Intercepts of each layer; views, as `coefs_`.
+    loss_ : float
+        Loss of the last epoch or iteration.
+    best_loss_ : float or None
+        Smallest loss so far; None with `early_stopping`.
+    loss_curve_ : list of float
+        Loss of each epoch or iteration, those of earlier warm-started fits included.
+    validation_scores_ : list of float or None
+        The R2 of the held-out rows after each epoch, with `early_stopping`.
+    best_validation_score_ : float or None
+        The best of them.
+    t_ : int
+        Samples seen by 'sgd' or 'adam'.
+    n_iter_ : int
+        Epochs or iterations of the last `fit`.
+    n_layers_ : int
+        Layers, input and output included.
+    n_outputs_ : int
+        Units of the output layer.
+    out_activation_ : str
+        The function from raw scores to predictions: 'identity', or 'exp' for the Poisson loss.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are all strings.
+
+    See Also
+    --------
+    MLPClassifier : The same for class labels.
+
+    References
+    ----------
+    Kingma and Ba (2014), "Adam: A method for stochastic optimization", arXiv:1412.6980.
+    Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural
+    networks" (the initial weights).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mlp import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> network = MLPRegressor(
+    ...     learning_rate_init=0.01, early_stopping=True, max_iter=2000, random_state=0
+    ... )
+    >>> model = make_pipeline(StandardScaler(), network)
+    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.25
+    True
+    """
 
     _parameter_constraints: dict = {  # noqa: RUF012
         **BaseMultilayerPerceptron._parameter_constraints,

@@ -1,6 +1,7 @@
 """The network: sizes, activations and one flat vector of parameters."""
 
 import os
+from itertools import pairwise
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class Network:
     @staticmethod
     def count(sizes):
         """Parameters of a network with layers of these sizes."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
     @classmethod
     def training_bytes(cls, sizes, itemsize, n_vectors, batch_rows, gathered):
@@ -125,7 +126,7 @@ class Network:
     @property
     def coefs(self):
         """Views of the weights, one of shape (n_in, n_out) per layer."""
-        return self._views(list(zip(self.sizes[:-1], self.sizes[1:], strict=True)), 0)
+        return self._views(list(pairwise(self.sizes)), 0)
 
     @property
     def intercepts(self):

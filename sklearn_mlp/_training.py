@@ -162,6 +162,7 @@ class Training:
         self.rows, self.validate, self.random_state = rows, validate, random_state
         self.n_rows = self.samples.n_rows if rows is None else rows.size
         self.mean_weight = self.trainer.mean_weight = mean_weight
+        self.improved = False
         if self.validating:
             self.best[:] = self.network.params
 
@@ -183,7 +184,7 @@ class Training:
                 raise
             self._interrupted()
             notes = [partial(warnings.warn, "Training interrupted by user.")]
-        if self.validating:
+        if self.improved:
             self.network.params[:] = self.best
         return notes
 
@@ -194,6 +195,7 @@ class Training:
         score = self.validate() if self.validating else None
         if self.record.add(n_rows, loss, score, self.tol):
             self.best[:] = self.network.params
+            self.improved = True
         if self.verbose:
             self.record.print_last()
 
@@ -213,6 +215,7 @@ class Training:
         if not self.validating or record.best_validation_score == -np.inf:
             raise ValueError(f"{NON_FINITE} It happened in {where}.")
         record.add(n_rows, np.nan, np.nan, self.tol)
+        self.improved = True  # whatever it was that set the best score, it beats NaN
         return partial(
             warnings.warn,
             f"Training diverged in {where}: the loss or the parameters became non-finite. The "

@@ -1,0 +1,37 @@
+"""Every example runs as a script and says what it is there to say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+# The line that each must print, and the arguments it is run with.
+EXPECTED = {
+    "demo": (r"^The weights agree within 1e-06 relative in every row\.$", ["--repeats", "1"]),
+    "plot_partial_fit_stream": (r"^accuracy on rows not yet seen.*: 0\.[89]", []),
+    "plot_persistence_joblib": (r"^resumed training gives the same model: True$", []),
+    "plot_pipeline_grid_search": (r"^held-out accuracy 0\.9", []),
+}
+
+
+def test_examples_are_found():
+    assert {path.stem for path in EXAMPLES} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(path, tmp_path):
+    line, arguments = EXPECTED[path.stem]
+    run = subprocess.run(
+        [sys.executable, path, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(line, run.stdout, re.MULTILINE), run.stdout
