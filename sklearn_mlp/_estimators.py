@@ -43,19 +43,19 @@ def _kernel_input(X):
     # Nothing has looked at these arrays yet, and the kernels follow them without a check. (SciPy's
     # own check_format skips them where the last pointer is 0.)
     n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
-    pointers, indices = X.indptr, X.indices
+    pointers, n_entries = X.indptr, min(X.indices.size, X.data.size)
     if (
         pointers.shape != (n_major + 1,)
         or pointers[0] != 0
         or (np.diff(pointers) < 0).any()
-        or pointers[-1] > min(indices.size, X.data.size)
+        or pointers[-1] > n_entries
     ):
         raise ValueError(
             f"X is not a valid {X.format.upper()} matrix: indptr must hold {n_major + 1} numbers "
-            f"that begin with 0, never fall, and end with at most the {min(indices.size, X.data.size)} "
-            "stored entries."
+            f"that begin with 0, never fall, and end with at most the {n_entries} stored entries."
         )
-    if pointers[-1] and not 0 <= indices.min() <= indices.max() < n_minor:
+    indices = X.indices[: pointers[-1]]
+    if indices.size and not 0 <= indices.min() <= indices.max() < n_minor:
         raise ValueError(
             f"X is not a valid {X.format.upper()} matrix: its indices reach from {indices.min()} to "
             f"{indices.max()}, and they must lie between 0 and {n_minor - 1}."
@@ -840,18 +840,34 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`. Rows sum to 1, except in multilabel classification,
-            where each column is the probability of its label. Probabilities are never below the
-            smallest normal number of the dtype, nor, in multilabel classification, above 1 - eps.
+            where each column is the probability of its label. Never 0: a probability below the
+            smallest normal number of the dtype is between half of that and all of it, in the order
+            of the scores. In multilabel classification within [tiny, 1 - eps] of the dtype.
 
         Raises
         ------
         NotFittedError
             If the model is not fitted.
         """
-        proba = self._two_sided(self._raw_scores(X))
+        raw = self._two_sided(self._raw_scores(X))
+        if self._multilabel():
+            return self._clipped_proba(raw)
+        proba = raw.copy()
         apply_link(self.out_activation_, proba)
         limits = np.finfo(proba.dtype)
-        return np.clip(proba, limits.tiny, 1 - limits.eps if self._multilabel() else 1, out=proba)
+        low = proba < limits.tiny
+        if low.any():
+            # Too small for the dtype, but not 0 and in order: from tiny down to tiny / 2.
+            share = np.log(limits.tiny) / self._log_proba(raw)[low]
+            proba[low] = limits.tiny * (0.5 + 0.5 * share)
+        return proba
+
+    def _clipped_proba(self, raw):
+        """Probabilities of a multilabel target, within [tiny, 1 - eps]."""
+        proba = raw.copy()
+        apply_link(self.out_activation_, proba)
+        limits = np.finfo(proba.dtype)
+        return np.clip(proba, limits.tiny, 1 - limits.eps, out=proba)
 
     def _two_sided(self, raw):
         """Raw scores with a column per class: a binary classifier's one score stands for two."""
@@ -870,19 +886,23 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Returns
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
-            Exact even where `predict_proba` is at its lower limit.
+            Exact even where `predict_proba` reaches the limits of the dtype.
 
         Raises
         ------
         NotFittedError
             If the model is not fitted.
         """
-        raw = self._two_sided(self._raw_scores(X))
+        return self._log_proba(self._two_sided(self._raw_scores(X)))
+
+    def _log_proba(self, raw):
         if self.out_activation_ == "softmax":
             return log_softmax(raw, axis=1)
         log_proba = log_expit(raw)
-        if self._multilabel():  # capped where predict_proba is
-            np.minimum(log_proba, np.log1p(-np.finfo(raw.dtype).eps), out=log_proba)
+        if self._multilabel():
+            # Labels that predict_proba rounds to the same number near 1 must tie here as well.
+            proba = self._clipped_proba(raw)
+            np.log(proba, out=log_proba, where=proba > 0.5)
         return log_proba
 
     def __sklearn_tags__(self):
