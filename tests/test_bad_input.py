@@ -255,13 +255,13 @@ WEIGHTS = {
 
 
 @FITTED
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-@METHODS
+@pytest.mark.parametrize(
+    ("solver", "method"),
+    [(s, m) for s in ("adam", "sgd") for m in ("fit", "partial_fit")] + [("lbfgs", "fit")],
+)
 @BOTH
 @pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
 def test_bad_sample_weight(cls, method, weight, solver, fitted):
-    if (solver, method) == ("lbfgs", "partial_fit"):
-        pytest.skip("there is no such method")
     estimator = make(cls, fitted, solver=solver)
     raises(
         (ValueError, TypeError),
