@@ -39,7 +39,7 @@ INSTRUCTION_SET = _choose_instruction_set(os.environ.get("SKLEARN_MLP_INSTRUCTIO
 cdef:
     bint avx2 = INSTRUCTION_SET == "avx2"
     # Multiplications above which BLAS's packing pays for itself, and the number of columns below
-    # which its matrix-vector product does (both measured: benchmarks/gemm.py).
+    # which its matrix-vector product does; both measured.
     double LARGE = 2.0 ** 27
     Py_ssize_t NARROW = 8
 

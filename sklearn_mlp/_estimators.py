@@ -376,8 +376,15 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             rows, held_out = self._split(random_state, targets, notes)
             held_out_weights = None if weights is None else weights[held_out]
             _mean_weight(held_out_weights, "validation")
+            # Not bound to `training`, which will hold it: a cycle would keep the data alive.
             validate = partial(
-                self._validation_score, training, held_out, targets[held_out], held_out_weights
+                self._validation_score,
+                training.network,
+                training.loss,
+                training.samples,
+                held_out,
+                targets[held_out],
+                held_out_weights,
             )
         elif self.shuffle and self.solver != "lbfgs":
             rows = np.arange(targets.shape[0], dtype=np.intp)
@@ -416,10 +423,9 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
             )
         return rows, held_out
 
-    def _validation_score(self, training, rows, targets, sample_weight):
-        network = training.network
-        raw = predict_batches(network.layers, network.params, training.samples, rows)
-        return self._score_raw(raw, training.loss, targets, sample_weight)
+    def _validation_score(self, network, loss, samples, rows, targets, sample_weight):
+        raw = predict_batches(network.layers, network.params, samples, rows)
+        return self._score_raw(raw, loss, targets, sample_weight)
 
     def _attach(self, training, incremental):
         """Make the outcome of a training the state of the estimator."""
