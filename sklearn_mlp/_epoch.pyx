@@ -57,7 +57,7 @@ cdef const void* _address(array, dtype) except? NULL:
 
 
 def chunk_rows(Py_ssize_t n_rows, Py_ssize_t widest):
-    """Rows to take at a time, so that a layer's block fits the cache and memory stays constant."""
+    """Rows to take at a time, so that the widest block fits the cache and memory stays constant."""
     return max(1, min(n_rows, max(32, CHUNK_VALUES // widest)))
 
 
@@ -344,9 +344,11 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None):
 cdef _predict(LayerTable layers, const floating[::1] params, Samples samples,
               const Py_ssize_t[::1] rows, floating[:, ::1] raw):
     cdef:
-        Py_ssize_t n_rows = raw.shape[0], capacity = chunk_rows(n_rows, layers.widest), first = 0, n
+        Py_ssize_t n_rows = raw.shape[0], first = 0, n
         const Py_ssize_t* order = NULL if rows is None else &rows[0]
         bint gather = rows is not None and samples.spec.indices is NULL
+        Py_ssize_t widest = max(layers.widest, samples.spec.n_features if gather else 0)
+        Py_ssize_t capacity = chunk_rows(n_rows, widest)
         floating[:, ::1] gathered = np.empty(
             (capacity if gather else 1, samples.spec.n_features), samples.dtype)
         floating[:, :, ::1] hidden = np.empty((2, capacity, layers.widest), samples.dtype)

@@ -290,7 +290,7 @@ class BaseMultilayerPerceptron(BaseEstimator, ABC):
         if stochastic:
             batch_rows = min(200 if self.batch_size == "auto" else self.batch_size, n_train)
         else:
-            batch_rows = chunk_rows(n_train, max(sizes[1:]))
+            batch_rows = chunk_rows(n_train, max(sizes if permuted else sizes[1:]))
         network = self._make_network(sizes, samples, first_pass, incremental, batch_rows, permuted)
         common = {
             "network": network,
