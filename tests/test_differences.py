@@ -127,9 +127,9 @@ def blind_scores(library, y, **params):
 
 
 def test_row_02_several_classes_are_stratified():
-    y = np.array(["a", "b", "c"])[np.arange(90) % 3]
-    scores = set(blind_scores(ours, y, validation_fraction=1 / 3))
-    assert scores == {10 / 30}
+    y = np.arange(90) % 3
+    labels = np.array(["a", "b", "c"])[y]  # which scikit-learn 1.7 cannot score
+    assert set(blind_scores(ours, labels, validation_fraction=1 / 3)) == {10 / 30}
     assert len(set(blind_scores(theirs, y, validation_fraction=1 / 3))) > 1
 
 
