@@ -31,7 +31,7 @@ test: .venv/.package .venv/.test
 lint: .venv/.lint
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/cython-lint sklearn_mlp
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint sklearn_mlp
 
 bench: .venv/.package
 	@.venv/bin/python benchmarks/compare.py $(ARGS)
