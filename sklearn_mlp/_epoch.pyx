@@ -14,6 +14,8 @@ from libc.string cimport memset
 import numpy as np
 from scipy.sparse import issparse
 
+from sklearn_mlp._memory import empty_vector
+
 from sklearn_mlp._blas cimport GEMM_WORK
 from sklearn_mlp._dense cimport (
     LayerTable, apply_layer, apply_sparse_layer, input_block, loss_and_gradient
@@ -169,7 +171,7 @@ cdef class Trainer:
             raise ValueError(f"{samples.n_targets} targets per row for {loss.n_outputs} outputs "
                              f"and loss {loss.name!r}")
         moments = None if state is None else state.moments
-        self.gradient = np.empty(layers.n_params, dtype)
+        self.gradient = empty_vector(layers.n_params, dtype)
         scratch = [
             np.empty((batch_rows, width), dtype)
             for width in (samples.spec.n_features if gather else 0,

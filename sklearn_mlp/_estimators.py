@@ -27,7 +27,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._epoch import Samples, chunk_rows, predict_batches
 from sklearn_mlp._loss import Loss, apply_link
-from sklearn_mlp._network import Network, require_memory
+from sklearn_mlp._memory import require_memory
+from sklearn_mlp._network import Network
 from sklearn_mlp._optim import SOLVERS
 from sklearn_mlp._schedules import SCHEDULES
 from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining

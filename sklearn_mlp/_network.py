@@ -1,32 +1,15 @@
 """The network: sizes, activations and one flat vector of parameters."""
 
-import os
 from itertools import pairwise
 
 import numpy as np
 
 from sklearn_mlp._dense import LayerTable
+from sklearn_mlp._memory import empty_vector, require_memory
 
 # Values drawn at a time when weights are initialised: RandomState draws float64, the parameters may
 # be float32, and a second copy of a large layer is not wanted.
 DRAW = 1 << 16
-
-
-def require_memory(n_bytes, what):
-    """Raise MemoryError, naming the size, where the machine cannot hold `n_bytes`.
-
-    Asking the allocator alone would not do: Linux grants more than there is and ends the process
-    when the pages are touched.
-    """
-    try:
-        there_is = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not POSIX: the allocator refuses by itself
-        there_is = 2**63 - 1
-    if n_bytes > there_is:
-        raise MemoryError(
-            f"{what} needs {n_bytes / 2**30:,.1f} GiB and this machine has "
-            f"{there_is / 2**30:,.1f} GiB; use fewer or smaller layers"
-        )
 
 
 class ParameterList(list):
@@ -78,7 +61,7 @@ class Network:
             self.count(self.sizes) * self.dtype.itemsize, f"a network of layer sizes {self.sizes}"
         )
         self.set_activation(activation)
-        self.params = np.empty(self.layers.n_params, self.dtype)
+        self.params = empty_vector(self.layers.n_params, self.dtype)
 
     @staticmethod
     def count(sizes):

@@ -14,6 +14,8 @@ from libc.math cimport pow, sqrt, sqrtf
 
 import numpy as np
 
+from sklearn_mlp._memory import empty_vector
+
 from sklearn_mlp._blas cimport dot
 from sklearn_mlp._types cimport OptimSpec
 
@@ -55,7 +57,9 @@ cdef class Optimizer:
 
     def init(self, params):
         """Return the state before the first step for a parameter vector `params`."""
-        return OptimizerState(np.zeros((self.n_moments, params.shape[0]), dtype=params.dtype))
+        moments = empty_vector(self.n_moments * params.shape[0], params.dtype)
+        moments.fill(0)
+        return OptimizerState(moments.reshape(self.n_moments, params.shape[0]))
 
     def step(self, params, gradient, OptimizerState state, double rate):
         """Move `params` one step against `gradient`, in place.

@@ -15,6 +15,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from sklearn_mlp._epoch import Samples, Trainer
 from sklearn_mlp._loss import Loss
+from sklearn_mlp._memory import empty_vector
 from sklearn_mlp._network import Network
 from sklearn_mlp._optim import Optimizer, OptimizerState
 from sklearn_mlp._schedules import Constant
@@ -143,7 +144,8 @@ class Training:
             alpha=self.alpha,
             gather=self.permuted,
         )
-        self.best = np.empty_like(self.network.params) if self.validating else None
+        params = self.network.params
+        self.best = empty_vector(params.size, params.dtype) if self.validating else None
 
     def take(self, rows, mean_weight, validate, random_state):
         """Train on these rows.
