@@ -9,7 +9,15 @@ NaN is never hidden: every form below passes it on.
 """
 from cython cimport floating
 
-from sklearn_mlp._vmath cimport logistic, tanh
+from sklearn_mlp._blas import INSTRUCTION_SET
+
+cdef extern from "_rows.h" nogil:
+    void tanh_row_f(bint avx2, float* row, const float* intercepts, Py_ssize_t n)
+    void tanh_row_d(bint avx2, double* row, const double* intercepts, Py_ssize_t n)
+    void logistic_row_f(bint avx2, float* row, const float* intercepts, Py_ssize_t n)
+    void logistic_row_d(bint avx2, double* row, const double* intercepts, Py_ssize_t n)
+
+cdef bint avx2 = INSTRUCTION_SET == "avx2"
 
 cdef enum:
     IDENTITY
@@ -37,11 +45,15 @@ cdef void add_intercepts_and_activate(
                 x = row[j] + intercepts[j]
                 row[j] = 0 if x < 0 else x
         elif activation == TANH:
-            for j in range(n_units):
-                row[j] = tanh(row[j] + intercepts[j])
+            if floating is float:
+                tanh_row_f(avx2, row, intercepts, n_units)
+            else:
+                tanh_row_d(avx2, row, intercepts, n_units)
         elif activation == LOGISTIC:
-            for j in range(n_units):
-                row[j] = logistic(row[j] + intercepts[j])
+            if floating is float:
+                logistic_row_f(avx2, row, intercepts, n_units)
+            else:
+                logistic_row_d(avx2, row, intercepts, n_units)
         else:
             for j in range(n_units):
                 row[j] = row[j] + intercepts[j]

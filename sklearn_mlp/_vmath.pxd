@@ -1,12 +1,10 @@
-"""The functions of _vmath.h for both parameter types."""
+"""Functions of _vmath.h for both parameter types."""
 from cython cimport floating
 
 
 cdef extern from "_vmath.h" nogil:
     float vm_expf(float x)
     double vm_exp(double x)
-    float vm_tanhf(float x)
-    double vm_tanh(double x)
     float vm_logisticf(float x)
     double vm_logistic(double x)
 
@@ -16,13 +14,6 @@ cdef inline floating exp(floating x) noexcept nogil:
         return vm_expf(x)
     else:
         return vm_exp(x)
-
-
-cdef inline floating tanh(floating x) noexcept nogil:
-    if floating is float:
-        return vm_tanhf(x)
-    else:
-        return vm_tanh(x)
 
 
 cdef inline floating logistic(floating x) noexcept nogil:
