@@ -78,6 +78,7 @@ cdef class Samples:
         SampleSpec spec
         object owners
         readonly Py_ssize_t n_rows, n_targets
+        readonly bint has_codes
         readonly object dtype
 
     @property
@@ -107,8 +108,8 @@ cdef class Samples:
             self.spec.values = _address(X, self.dtype)
         if targets is not None:
             self.n_targets = targets.shape[1]
-            self.spec.targets = _address(
-                targets, np.int32 if targets.dtype.kind == "i" else self.dtype)
+            self.has_codes = targets.dtype.kind == "i"
+            self.spec.targets = _address(targets, np.int32 if self.has_codes else self.dtype)
         self.spec.weights = _address(weights, self.dtype)
 
 
@@ -170,6 +171,9 @@ cdef class Trainer:
         if samples.n_targets != (loss.n_outputs if loss.name != "log_loss" else 1):
             raise ValueError(f"{samples.n_targets} targets per row for {loss.n_outputs} outputs "
                              f"and loss {loss.name!r}")
+        if samples.has_codes != loss.takes_codes:
+            raise TypeError(f"loss {loss.name!r} takes "
+                            f"{'int32 codes' if loss.takes_codes else 'numbers'} as targets")
         moments = None if state is None else state.moments
         self.gradient = empty_vector(layers.n_params, dtype)
         scratch = [

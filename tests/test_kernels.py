@@ -486,3 +486,16 @@ def test_samples_refuse_arrays_that_do_not_fit():
         Samples(X.astype(int))
     with pytest.raises(TypeError, match="C-contiguous"):
         Samples(np.asfortranarray(np.zeros((4, 3))))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_trainer_refuses_targets_of_the_wrong_kind(loss):
+    """Numbers read as class codes would be addresses outside the arrays."""
+    network = make((2, 3), "relu", np.float64)
+    takes_codes = Loss(loss, 3).takes_codes
+    n_targets = 1 if loss == "log_loss" else 3
+    wrong = np.ones((4, n_targets), np.float64 if takes_codes else np.int32)
+    with pytest.raises(TypeError, match="as targets"):
+        full_gradient(network, np.zeros((4, 2)), wrong, loss)
+    with pytest.raises(ValueError, match="targets per row"):
+        full_gradient(network, np.zeros((4, 2)), np.ones((4, 2), wrong.dtype), loss)
