@@ -1,84 +1,151 @@
-"""Activations: codes, forward, derivative, and the table of their names.
+"""Activations: their table, and the kernels that apply them and their derivatives.
 
-An activation is a code, a branch in ``add_intercepts_and_activate``, a branch in
-``multiply_by_derivative`` and a row in ``ACTIVATIONS``. The branch is taken once per layer and batch,
-outside the inner loop. A derivative is a function of the activation's own output, as in
-scikit-learn, so that nothing but the output is kept from the forward pass.
+An activation is a row of ``ROWS`` in ``_rows.h``, which has its formulas, and a row of ``ACTIVATIONS``.
+Its loop is looked up once per layer and batch.
 
-NaN is never hidden: every form below passes it on.
+Where the derivative is a function of the activation's own output, as for all of scikit-learn's, nothing
+but the output is kept from the forward pass. Of the others, and of those whose output is changed
+before it is read again, the forward pass keeps the slopes.
+
+NaN is never hidden: every formula passes it on.
 """
 from cython cimport floating
+
+from numbers import Real
+from typing import NamedTuple
 
 from sklearn_mlp._blas import INSTRUCTION_SET
 
 cdef extern from "_rows.h" nogil:
-    void tanh_row_f(bint avx2, float* row, const float* intercepts, Py_ssize_t n)
-    void tanh_row_d(bint avx2, double* row, const double* intercepts, Py_ssize_t n)
-    void logistic_row_f(bint avx2, float* row, const float* intercepts, Py_ssize_t n)
-    void logistic_row_d(bint avx2, double* row, const double* intercepts, Py_ssize_t n)
+    enum:
+        ROWS_IDENTITY
+        ROWS_LOGISTIC
+        ROWS_TANH
+        ROWS_RELU
+        ROWS_LEAKY_RELU
+        ROWS_ELU
+        ROWS_SELU
+        ROWS_SOFTPLUS
+        ROWS_GELU
+        ROWS_SILU
+        ROWS_MISH
 
-cdef bint avx2 = INSTRUCTION_SET == "avx2"
+    ctypedef struct rows_float:
+        void (*forward)(
+            float* z, float* slopes, const float* intercepts, float negative_slope,
+            Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil
+        void (*back)(
+            const float* activations, float* delta, float negative_slope,
+            Py_ssize_t n) noexcept nogil
 
-cdef enum:
-    IDENTITY
-    LOGISTIC
-    TANH
-    RELU
+    ctypedef struct rows_double:
+        void (*forward)(
+            double* z, double* slopes, const double* intercepts, double negative_slope,
+            Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil
+        void (*back)(
+            const double* activations, double* delta, double negative_slope,
+            Py_ssize_t n) noexcept nogil
 
-ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
+    const rows_float* rows_of_float(bint avx2)
+    const rows_double* rows_of_double(bint avx2)
+
+cdef:
+    const rows_float* single_rows = rows_of_float(INSTRUCTION_SET == "avx2")
+    const rows_double* double_rows = rows_of_double(INSTRUCTION_SET == "avx2")
+
+
+class Activation(NamedTuple):
+    """What the rest of the package knows about an activation."""
+
+    code: int
+    init: str  # the distribution of initial weights: "scikit-learn", "he", "lecun" or "glorot"
+    from_output: bool  # whether the derivative is a function of the output
+
+
+ACTIVATIONS = {
+    "identity": Activation(ROWS_IDENTITY, "scikit-learn", True),
+    "logistic": Activation(ROWS_LOGISTIC, "scikit-learn", True),
+    "tanh": Activation(ROWS_TANH, "scikit-learn", True),
+    "relu": Activation(ROWS_RELU, "scikit-learn", True),
+    "leaky_relu": Activation(ROWS_LEAKY_RELU, "he", True),
+    "elu": Activation(ROWS_ELU, "he", True),
+    "selu": Activation(ROWS_SELU, "lecun", True),
+    "softplus": Activation(ROWS_SOFTPLUS, "glorot", True),
+    "gelu": Activation(ROWS_GELU, "he", False),
+    "silu": Activation(ROWS_SILU, "he", False),
+    "mish": Activation(ROWS_MISH, "he", False),
+}
+
+NEGATIVE_SLOPE = 0.01  # of leaky_relu, where none is given
+
+
+def parse_activation(value, str what="activation"):
+    """Return the name and the negative slope that `value` stands for.
+
+    Parameters
+    ----------
+    value : str or tuple
+        One of ``ACTIVATIONS``, or ``("leaky_relu", slope)`` with a real number in [0, 1).
+    what : str
+        What the error messages call `value`.
+
+    Returns
+    -------
+    name : str
+    negative_slope : float
+        0.0 for all activations but leaky_relu.
+    """
+    allowed = f'must be one of {sorted(ACTIVATIONS)} or ("leaky_relu", slope)'
+    if isinstance(value, str):
+        if value not in ACTIVATIONS:
+            raise ValueError(f"{what} {allowed}; got {value!r}")
+        return str(value), NEGATIVE_SLOPE if value == "leaky_relu" else 0.0
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{what} {allowed}; got {value!r} of type {type(value).__name__}")
+    if len(value) != 2 or not isinstance(value[0], str) or value[0] != "leaky_relu":
+        raise ValueError(f"{what} {allowed}; got {value!r}")
+    slope = value[1]
+    if not isinstance(slope, Real) or isinstance(slope, bool):
+        raise TypeError(
+            f"{what}: the slope of leaky_relu must be a real number; got {slope!r} of type "
+            f"{type(slope).__name__}")
+    if not 0 <= slope < 1:
+        raise ValueError(f"{what}: the slope of leaky_relu must be in [0, 1); got {slope!r}")
+    return "leaky_relu", abs(float(slope))
 
 
 cdef void add_intercepts_and_activate(
     int activation,
+    double negative_slope,       # of LEAKY_RELU
     floating* z,                 # IN: products of shape (n_rows, n_units). OUT: activations
+    floating* slopes,            # OUT where not NULL: the derivatives, of the same shape
     const floating* intercepts,  # IN
     Py_ssize_t n_rows, Py_ssize_t n_units,
 ) noexcept nogil:
-    cdef:
-        Py_ssize_t i, j
-        floating* row
-        floating x
-    for i in range(n_rows):
-        row = z + i * n_units
-        if activation == RELU:
-            for j in range(n_units):
-                x = row[j] + intercepts[j]
-                row[j] = 0 if x < 0 else x
-        elif activation == TANH:
-            if floating is float:
-                tanh_row_f(avx2, row, intercepts, n_units)
-            else:
-                tanh_row_d(avx2, row, intercepts, n_units)
-        elif activation == LOGISTIC:
-            if floating is float:
-                logistic_row_f(avx2, row, intercepts, n_units)
-            else:
-                logistic_row_d(avx2, row, intercepts, n_units)
-        else:
-            for j in range(n_units):
-                row[j] = row[j] + intercepts[j]
+    if floating is float:
+        single_rows[activation].forward(
+            z, slopes, intercepts, <float> negative_slope, n_rows, n_units)
+    else:
+        double_rows[activation].forward(z, slopes, intercepts, negative_slope, n_rows, n_units)
 
 
 cdef void multiply_by_derivative(
-    int activation,
+    int activation,     # one whose derivative is a function of the output
+    double negative_slope,
     const floating* a,  # IN: activations
     floating* delta,    # IN: dloss/da. OUT: dloss/dz
     Py_ssize_t n,
 ) noexcept nogil:
-    cdef Py_ssize_t i
-    if activation == RELU:
-        for i in range(n):
-            delta[i] = 0 if a[i] == 0 else delta[i]
-    elif activation == TANH:
-        for i in range(n):
-            delta[i] = delta[i] * (1 - a[i] * a[i])
-    elif activation == LOGISTIC:
-        for i in range(n):
-            delta[i] = delta[i] * a[i] * (1 - a[i])
-    # IDENTITY: the derivative is one.
+    if floating is float:
+        single_rows[activation].back(a, delta, <float> negative_slope, n)
+    else:
+        double_rows[activation].back(a, delta, negative_slope, n)
 
 
-def activate(str name, floating[:, ::1] z, const floating[::1] intercepts):
+def activate(
+    str name, floating[:, ::1] z, const floating[::1] intercepts, floating[:, ::1] slopes=None,
+    double negative_slope=NEGATIVE_SLOPE,
+):
     """Add the intercepts and apply activation `name`, in place.
 
     Parameters
@@ -88,20 +155,38 @@ def activate(str name, floating[:, ::1] z, const floating[::1] intercepts):
     z : ndarray of shape (n_rows, n_units), dtype float32 or float64
         Overwritten with the activations.
     intercepts : ndarray of shape (n_units,)
+    slopes : ndarray of shape (n_rows, n_units), default=None
+        Overwritten with the derivatives, if given.
+    negative_slope : float, default=0.01
+        For leaky_relu.
     """
-    cdef int code = ACTIVATIONS[name]
+    cdef:
+        int code = ACTIVATIONS[name].code
+        floating* slopes_ = NULL
     if intercepts.shape[0] != z.shape[1]:
         raise ValueError(f"{intercepts.shape[0]} intercepts for {z.shape[1]} units")
+    if slopes is not None and (slopes.shape[0] != z.shape[0] or slopes.shape[1] != z.shape[1]):
+        raise ValueError(
+            f"slopes of shape {(slopes.shape[0], slopes.shape[1])} for "
+            f"activations of shape {(z.shape[0], z.shape[1])}")
     if z.shape[0] and z.shape[1]:
-        add_intercepts_and_activate(code, &z[0, 0], &intercepts[0], z.shape[0], z.shape[1])
+        if slopes is not None:
+            slopes_ = &slopes[0, 0]
+        add_intercepts_and_activate(
+            code, negative_slope, &z[0, 0], slopes_, &intercepts[0], z.shape[0], z.shape[1])
 
 
-def backpropagate(str name, const floating[:, ::1] a, floating[:, ::1] delta):
+def backpropagate(
+    str name, const floating[:, ::1] a, floating[:, ::1] delta, double negative_slope=NEGATIVE_SLOPE,
+):
     """Multiply `delta` in place by the derivative of activation `name` where it has output `a`."""
-    cdef int code = ACTIVATIONS[name]
+    cdef int code = ACTIVATIONS[name].code
+    if not ACTIVATIONS[name].from_output:
+        raise ValueError(f"the derivative of {name} is not a function of its output")
     if a.shape[0] != delta.shape[0] or a.shape[1] != delta.shape[1]:
         raise ValueError(
             f"activations of shape {(a.shape[0], a.shape[1])}, "
             f"delta of shape {(delta.shape[0], delta.shape[1])}")
     if a.shape[0] and a.shape[1]:
-        multiply_by_derivative(code, &a[0, 0], &delta[0, 0], a.shape[0] * a.shape[1])
+        multiply_by_derivative(
+            code, negative_slope, &a[0, 0], &delta[0, 0], a.shape[0] * a.shape[1])

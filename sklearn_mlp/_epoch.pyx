@@ -1,14 +1,15 @@
 """What the estimators call: batches of a training epoch, the loss and gradient of all rows, and
 prediction in chunks of rows.
 
-``Samples`` binds the arrays of a data set and ``Trainer`` everything that a training step needs;
-both turn Python objects into pointers and structs once. Their methods then release the GIL for a
+``Samples`` binds the arrays of a data set, ``Workspace`` the scratch of a forward and backward pass and
+``Trainer`` everything that a training step needs; they turn Python objects into pointers and structs
+once. Their methods then release the GIL for a
 stretch of batches. NumPy owns every array, scratch included, and none is allocated after the
 constructors.
 """
 from cython cimport floating
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -22,7 +23,10 @@ from sklearn_mlp._dense cimport (
 )
 from sklearn_mlp._loss cimport Loss
 from sklearn_mlp._optim cimport Optimizer, OptimizerState, optimizer_step
-from sklearn_mlp._types cimport SampleSpec
+from sklearn_mlp._types cimport SampleSpec, WorkspaceSpec
+
+cdef extern from "_dropout.h" nogil:
+    uint64_t dropout_epoch_key(uint64_t seed, uint64_t epoch)
 
 cdef extern from "<time.h>" nogil:
     struct timespec:
@@ -113,12 +117,59 @@ cdef class Samples:
         self.spec.weights = _address(weights, self.dtype)
 
 
-cdef class Trainer:
-    """Everything a training step reads and writes, bound once per fit.
+cdef class Workspace:
+    """Scratch of forward and backward passes through `layers`, for up to `capacity` rows at a time.
 
     Parameters
     ----------
     layers : LayerTable
+    capacity : int
+    dtype : dtype
+        float32 or float64.
+    n_gathered : int, default=0
+        Features of dense rows that are taken in permuted order and have to be gathered; 0 for none.
+    outputs : ndarray of shape (n_rows of the data set, n_outputs), default=None
+        Where passes leave the raw scores of the rows they see.
+    """
+    cdef:
+        WorkspaceSpec spec
+        object owners
+        (Py_ssize_t, Py_ssize_t, Py_ssize_t) widths
+        readonly Py_ssize_t capacity
+        readonly object dtype
+
+    def __init__(self, LayerTable layers, Py_ssize_t capacity, dtype, *, Py_ssize_t n_gathered=0,
+                 outputs=None):
+        if capacity < 1:
+            raise ValueError(f"a workspace is for at least one row; got {capacity}")
+        blocks = [
+            np.empty((capacity, width), dtype)
+            for width in (n_gathered, layers.n_columns, layers.n_slopes, layers.widest, layers.widest)
+        ]
+        work = np.empty(GEMM_WORK, dtype)
+        self.owners = (blocks, work, outputs)
+        self.widths = (layers.n_columns, layers.n_slopes, layers.widest)
+        self.capacity = self.spec.capacity = capacity
+        self.dtype = np.dtype(dtype)
+        self.spec.gathered = <void*> _address(blocks[0], dtype)
+        self.spec.activations = <void*> _address(blocks[1], dtype)
+        self.spec.slopes = <void*> _address(blocks[2], dtype)
+        self.spec.delta = <void*> _address(blocks[3], dtype)
+        self.spec.delta_below = <void*> _address(blocks[4], dtype)
+        self.spec.work = <void*> _address(work, dtype)
+        self.spec.outputs = <void*> _address(outputs, dtype)
+
+
+cdef class Trainer:
+    """Everything a training step reads and writes, bound once per fit.
+
+    A step takes `accumulation_steps` batches: their gradients are added up, divided by the weight of
+    all their rows, and then the L2 term is added, the norm clipped and the optimizer's step taken.
+
+    Parameters
+    ----------
+    layers : LayerTable
+        With the rates of dropout.
     params : ndarray of shape (n_params,)
         Trained in place.
     samples : Samples
@@ -129,19 +180,33 @@ cdef class Trainer:
     batch_rows : int
         Rows per batch.
     alpha : float
-        Strength of the L2 term: 0.5 * alpha * sum(weights**2) over the weight of the batch.
+        Strength of the L2 term: 0.5 * alpha * sum(weights**2) over the weight of the step's rows.
     gather : bool
         Whether batches take dense rows in permuted order and need room to gather them.
+    accumulation_steps : int, default=1
+        Batches per step.
+    max_grad_norm : float, default=0.0
+        Largest norm of a step's gradient; 0: no limit.
+    track_norm : bool, default=False
+        Whether to sum up the norms of the gradients, as is done where there is a limit.
+    keep_outputs : bool, default=False
+        Whether to keep the raw scores that the rows had when training came by them.
 
     Attributes
     ----------
+    dropout_seed : int
+        Below 2**64; to be set where there is dropout.
     mean_weight : float
-        A batch is divided by its rows times this; to be set.
+        A step is divided by its rows times this; to be set.
     gradient : ndarray of shape (n_params,)
-        Of the last batch, without the L2 term.
+        Of the last step, without the L2 term.
+    outputs : ndarray of shape (n_rows of the data set, n_outputs) or None
+        The raw scores that were kept.
     loss_sum, penalty_sum : float
         Sums since `start_epoch`, to be divided by rows * mean_weight: of the weighted losses of
-        rows, and of 0.5 * alpha * sum(weights**2) times the rows of its batch.
+        rows, and of 0.5 * alpha * sum(weights**2) before each step.
+    norm_sum : float
+        Sum since `start_epoch` of the norms of the steps' gradients before they are clipped.
     """
     cdef:
         LayerTable layers
@@ -149,59 +214,57 @@ cdef class Trainer:
         Loss loss
         Optimizer optimizer
         OptimizerState state
+        Workspace space
         object owners
         void* params
         void* moments
         void* gradient_values
-        void* gathered
-        void* activations
-        void* delta
-        void* delta_below
-        void* work
-        Py_ssize_t batch_rows
-        double alpha
+        Py_ssize_t batch_rows, step_rows
+        double alpha, max_grad_norm
+        public uint64_t dropout_seed
         public double mean_weight
-        bint single
-        readonly object gradient
-        readonly double loss_sum, penalty_sum
+        bint single, with_norm
+        readonly object gradient, outputs
+        readonly double loss_sum, penalty_sum, norm_sum
 
     def __init__(self, LayerTable layers, params, Samples samples, Loss loss, optimizer, state, *,
-                 Py_ssize_t batch_rows, double alpha, bint gather):
+                 Py_ssize_t batch_rows, double alpha, bint gather, Py_ssize_t accumulation_steps=1,
+                 double max_grad_norm=0.0, bint track_norm=False, bint keep_outputs=False):
         dtype = samples.dtype
-        if samples.n_targets != (loss.n_outputs if loss.name != "log_loss" else 1):
-            raise ValueError(f"{samples.n_targets} targets per row for {loss.n_outputs} outputs "
-                             f"and loss {loss.name!r}")
-        if samples.has_codes != loss.takes_codes:
-            raise TypeError(f"loss {loss.name!r} takes "
-                            f"{'int32 codes' if loss.takes_codes else 'numbers'} as targets")
+        _check_targets(samples, loss)
+        if params.shape != (layers.n_params,):
+            raise ValueError(f"{params.shape} parameters for a network of {layers.n_params}")
+        if samples.spec.n_features != layers.specs[0].n_in:
+            raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
+        if loss.n_outputs != layers.specs[layers.n_layers - 1].n_out:
+            raise ValueError(f"a loss of {loss.n_outputs} outputs for a network of "
+                             f"{layers.specs[layers.n_layers - 1].n_out}")
         moments = None if state is None else state.moments
         self.gradient = empty_vector(layers.n_params, dtype)
-        scratch = [
-            np.empty((batch_rows, width), dtype)
-            for width in (samples.spec.n_features if gather else 0,
-                          layers.n_columns, layers.widest, layers.widest)
-        ]
-        scratch.append(np.empty(GEMM_WORK, dtype))
-        self.owners = (params, moments, scratch)
+        self.outputs = np.empty((samples.n_rows, loss.n_outputs), dtype) if keep_outputs else None
+        self.space = Workspace(
+            layers, batch_rows, dtype, n_gathered=samples.spec.n_features if gather else 0,
+            outputs=self.outputs)
+        self.owners = (params, moments)
         self.layers, self.samples, self.loss = layers, samples, loss
         self.optimizer, self.state = optimizer, state
-        self.batch_rows, self.alpha, self.mean_weight = batch_rows, alpha, 1
+        self.batch_rows, self.step_rows = batch_rows, batch_rows * accumulation_steps
+        self.alpha, self.max_grad_norm, self.mean_weight = alpha, max_grad_norm, 1
+        self.with_norm = track_norm or max_grad_norm > 0
         self.single = dtype == np.float32
         self.params = <void*> _address(params, dtype)
         self.moments = <void*> _address(moments, dtype)
         self.gradient_values = <void*> _address(self.gradient, dtype)
-        self.gathered = <void*> _address(scratch[0], dtype)
-        self.activations = <void*> _address(scratch[1], dtype)
-        self.delta = <void*> _address(scratch[2], dtype)
-        self.delta_below = <void*> _address(scratch[3], dtype)
-        self.work = <void*> _address(scratch[4], dtype)
+        self.start_epoch(0)
 
-    def start_epoch(self):
-        self.loss_sum = self.penalty_sum = 0
+    def start_epoch(self, uint64_t epoch):
+        """Set the sums to zero and make dropout draw the masks of `epoch`."""
+        self.loss_sum = self.penalty_sum = self.norm_sum = 0
+        self.space.spec.dropout_key = dropout_epoch_key(self.dropout_seed, epoch)
 
     def train_batches(self, const Py_ssize_t[::1] rows, Py_ssize_t n_rows, Py_ssize_t done,
                       const double[::1] rates):
-        """Train on batches `done`, `done` + 1, ... of an epoch for about a tenth of a second.
+        """Take steps `done`, `done` + 1, ... of an epoch for about a tenth of a second.
 
         Parameters
         ----------
@@ -209,14 +272,14 @@ cdef class Trainer:
             The rows in the order in which to take them; None: as they come.
         n_rows : int
         done : int
-            Batches of this epoch that are done.
-        rates : ndarray of shape (n_batches,), dtype float64
+            Steps of this epoch that are done.
+        rates : ndarray of shape (n_steps,), dtype float64
             The learning rate of each step of the epoch.
 
         Returns
         -------
         done : int
-            Batches of this epoch that are done now, at least one more than before.
+            Steps of this epoch that are done now, at least one more than before.
         """
         cdef const Py_ssize_t* order = NULL if rows is None else &rows[0]
         if done >= rates.shape[0]:
@@ -235,14 +298,15 @@ cdef class Trainer:
 
         Rows are taken `batch_rows` at a time; the gradient is divided by rows * mean_weight.
         """
-        cdef const Py_ssize_t* order = NULL if rows is None else &rows[0]
+        cdef:
+            const Py_ssize_t* order = NULL if rows is None else &rows[0]
+            double scale = 1 / (n_rows * self.mean_weight)
         with nogil:
             if self.single:
-                self.loss_sum = _full_gradient[float](
-                    self, <float*> self.params, order, n_rows)
+                self.loss_sum = _gradient[float](self, <float*> self.params, order, 0, n_rows, scale)
             else:
-                self.loss_sum = _full_gradient[double](
-                    self, <double*> self.params, order, n_rows)
+                self.loss_sum = _gradient[double](
+                    self, <double*> self.params, order, 0, n_rows, scale)
 
     def is_finite(self):
         """Whether the losses of this epoch and all parameters are finite."""
@@ -255,47 +319,119 @@ cdef class Trainer:
         return finite and isfinite(self.loss_sum) and isfinite(self.penalty_sum)
 
 
-cdef Py_ssize_t _train_batches(
-    Trainer t, floating* params, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t done,
-    const double* rates, Py_ssize_t n_batches,
-) noexcept nogil:
+def _check_targets(Samples samples, Loss loss):
+    """Kernels read targets as what the loss says they are."""
+    if samples.n_targets != loss.n_targets:
+        raise ValueError(f"{samples.n_targets} targets per row for {loss.n_outputs} outputs "
+                         f"and loss {loss.name!r}")
+    if samples.has_codes != loss.takes_codes:
+        raise TypeError(f"loss {loss.name!r} takes "
+                        f"{'int32 codes' if loss.takes_codes else 'numbers'} as targets")
+
+
+def loss_and_gradient_of(
+    LayerTable layers, params, Samples samples, Loss loss, Workspace space, gradient,
+    double divisor, bint accumulate,
+):
+    """The loss of all rows of `samples`, and its gradient: the sums over rows, divided.
+
+    Parameters
+    ----------
+    layers : LayerTable
+    params, gradient : ndarray of shape (n_params,), dtype as `samples`
+        The gradient is overwritten, or added to with `accumulate`.
+    samples : Samples
+    loss : Loss
+    space : Workspace
+        Of these layers; its capacity is how many rows are taken at a time.
+    divisor : float
+        What sums over rows are divided by.
+    accumulate : bool
+
+    Returns
+    -------
+    loss : float
+    """
+    _check_targets(samples, loss)
+    if not params.shape == gradient.shape == (layers.n_params,):
+        raise ValueError(f"params of shape {params.shape} and gradient of shape {gradient.shape} for "
+                         f"a network of {layers.n_params} parameters")
+    if samples.spec.n_features != layers.specs[0].n_in:
+        raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
+    if space.dtype != samples.dtype or space.widths != (
+        layers.n_columns, layers.n_slopes, layers.widest
+    ):
+        raise ValueError("the scratch was made for another network or dtype")
     cdef:
-        double start = _now(), elapsed, share
-        Py_ssize_t first, n
-        floating* gradient = <floating*> t.gradient_values
-    while True:
-        first = done * t.batch_rows
-        n = min(t.batch_rows, n_rows - first)
-        share = 1 / (n * t.mean_weight)
-        t.loss_sum += loss_and_gradient(
-            t.layers.specs, t.layers.n_layers, params, &t.samples.spec, rows, first, n,
-            &t.loss.spec, share, <floating*> t.gathered, <floating*> t.activations, t.batch_rows,
-            <floating*> t.delta, <floating*> t.delta_below, <floating*> t.work, gradient, False)
-        t.state.n_steps += 1
-        t.penalty_sum += 0.5 * t.alpha * optimizer_step(
-            &t.optimizer.spec, params, gradient, <floating*> t.moments, t.layers.n_params,
-            t.layers.n_weights, t.alpha * share, rates[done], t.state.n_steps)
-        done += 1
-        elapsed = _now() - start
-        # A clock that was set back must not keep Python waiting.
-        if done == n_batches or elapsed > STRETCH or elapsed < 0:
-            return done
+        void* values = <void*> _address(params, samples.dtype)
+        void* slots = <void*> _address(gradient, samples.dtype)
+        bint single = samples.dtype == np.float32
+        double total
+    with nogil:
+        if single:
+            total = _all_rows[float](layers, <float*> values, samples, loss, space, <float*> slots,
+                                     1 / divisor, accumulate)
+        else:
+            total = _all_rows[double](layers, <double*> values, samples, loss, space,
+                                      <double*> slots, 1 / divisor, accumulate)
+    return loss.reported_scale * total / divisor
 
 
-cdef double _full_gradient(
-    Trainer t, floating* params, const Py_ssize_t* rows, Py_ssize_t n_rows,
+cdef double _all_rows(
+    LayerTable layers, const floating* params, Samples samples, Loss loss, Workspace space,
+    floating* gradient, double scale, bint accumulate,
 ) noexcept nogil:
     cdef:
         double total = 0
         Py_ssize_t first = 0, n
-    while first < n_rows:
-        n = min(t.batch_rows, n_rows - first)
+    while first < samples.n_rows:
+        n = min(space.capacity, samples.n_rows - first)
         total += loss_and_gradient(
-            t.layers.specs, t.layers.n_layers, params, &t.samples.spec, rows, first, n,
-            &t.loss.spec, 1 / (n_rows * t.mean_weight), <floating*> t.gathered,
-            <floating*> t.activations, t.batch_rows, <floating*> t.delta,
-            <floating*> t.delta_below, <floating*> t.work, <floating*> t.gradient_values, first > 0)
+            layers.specs, layers.n_layers, params, &samples.spec, NULL, first, n, &loss.spec, scale,
+            &space.spec, gradient, accumulate or first > 0)
         first += n
+    return total
+
+
+cdef Py_ssize_t _train_batches(
+    Trainer t, floating* params, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t done,
+    const double* rates, Py_ssize_t n_steps,
+) noexcept nogil:
+    cdef:
+        double start = _now(), elapsed, share, norm = 0
+        Py_ssize_t first, n
+    while True:
+        first = done * t.step_rows
+        n = min(t.step_rows, n_rows - first)
+        share = 1 / (n * t.mean_weight)
+        t.loss_sum += _gradient(t, params, rows, first, n, share)
+        t.state.n_steps += 1
+        t.penalty_sum += 0.5 * t.alpha * optimizer_step(
+            &t.optimizer.spec, params, <floating*> t.gradient_values, <floating*> t.moments,
+            t.layers.n_params, t.layers.n_weights, t.alpha * share, rates[done], t.state.n_steps,
+            t.max_grad_norm, &norm if t.with_norm else NULL)
+        t.norm_sum += norm
+        done += 1
+        elapsed = _now() - start
+        # A clock that was set back must not keep Python waiting.
+        if done == n_steps or elapsed > STRETCH or elapsed < 0:
+            return done
+
+
+cdef double _gradient(
+    Trainer t, floating* params, const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
+    double scale,
+) noexcept nogil:
+    """Return the summed weighted loss of rows `first`, ...; the gradient is `scale` times its."""
+    cdef:
+        double total = 0
+        Py_ssize_t done = 0, n
+    while done < n_rows:
+        n = min(t.batch_rows, n_rows - done)
+        total += loss_and_gradient(
+            t.layers.specs, t.layers.n_layers, params, &t.samples.spec, rows, first + done, n,
+            &t.loss.spec, scale, &t.space.spec, <floating*> t.gradient_values, done > 0)
+        done += n
     return total
 
 
@@ -317,7 +453,7 @@ cdef bint _all_finite(const floating* values, Py_ssize_t n) noexcept nogil:
     return nought == 0
 
 
-def predict_batches(LayerTable layers, params, Samples samples, rows=None):
+def predict_batches(LayerTable layers, params, Samples samples, rows=None, out=None):
     """Raw scores of the rows, taken in chunks through two blocks of scratch.
 
     Safe from many threads at once: nothing but the arguments is read and the scratch is local.
@@ -330,6 +466,8 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None):
         Of the parameters' dtype.
     rows : ndarray of shape (n_rows,), dtype intp, or None
         Which rows, in which order; None: all.
+    out : ndarray of shape (n_rows, n_outputs), default=None
+        Where to write the raw scores, in C order and the parameters' dtype.
 
     Returns
     -------
@@ -338,8 +476,15 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None):
     if params.dtype != samples.dtype or params.shape != (layers.n_params,):
         raise TypeError(f"params of shape {params.shape} and dtype {params.dtype} for a network of "
                         f"{layers.n_params} parameters and samples of {samples.dtype}")
+    if samples.spec.n_features != layers.specs[0].n_in:
+        raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
     n_rows = samples.n_rows if rows is None else rows.shape[0]
-    raw = np.empty((n_rows, layers.specs[layers.n_layers - 1].n_out), samples.dtype)
+    shape = (n_rows, layers.specs[layers.n_layers - 1].n_out)
+    raw = np.empty(shape, samples.dtype) if out is None else out
+    if raw.shape != shape:
+        raise ValueError(f"out must have shape {shape}; got {raw.shape}")
+    if n_rows == 0:
+        return raw
     if params.dtype == np.float32:
         _predict[float](layers, params, samples, rows, raw)
     else:
@@ -381,8 +526,9 @@ cdef void _predict_chunk(
     for i in range(layers.n_layers):
         outputs = raw if i == layers.n_layers - 1 else hidden
         if i == 0 and samples.indices is not NULL:
-            apply_sparse_layer(layers.specs, params, samples, rows, first, n_rows, outputs)
+            apply_sparse_layer(layers.specs, params, samples, rows, first, n_rows, outputs,
+                               <floating*> NULL)
         else:
-            apply_layer(layers.specs + i, params, inputs, n_rows, outputs)
+            apply_layer(layers.specs + i, params, inputs, n_rows, outputs, <floating*> NULL)
         inputs = outputs
         hidden, spare = spare, hidden

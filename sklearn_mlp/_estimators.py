@@ -1,518 +1,21 @@
-"""MLPClassifier and MLPRegressor: parameters, validation, labels and fitted attributes."""
+"""MLPClassifier and MLPRegressor: labels, probabilities and documentation."""
 
-from abc import ABC, abstractmethod
-from copy import deepcopy
-from functools import partial
-from math import ceil
-from numbers import Integral, Real
-from warnings import warn
+from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import log_expit, log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    type_of_target,
-    unique_labels,
-)
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._epoch import Samples, chunk_rows, predict_batches
-from sklearn_mlp._loss import Loss, apply_link
-from sklearn_mlp._memory import require_memory
-from sklearn_mlp._network import Network
-from sklearn_mlp._optim import SOLVERS
-from sklearn_mlp._schedules import SCHEDULES
-from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
-
-# Above this no step of any solver means anything; scikit-learn's own limit is infinity.
-LEARNING_RATE_LIMIT = 1e9
-
-
-def _kernel_input(X):
-    """`X` as the kernels read it: a C-ordered array as it is, a sparse matrix as checked CSR."""
-    if not issparse(X):
-        return X
-    # Nothing has looked at these arrays yet, and the kernels follow them without a check. (SciPy's
-    # own check_format skips them where the last pointer is 0.)
-    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
-    pointers, n_entries = X.indptr, min(X.indices.size, X.data.size)
-    if (
-        pointers.shape != (n_major + 1,)
-        or pointers[0] != 0
-        or (np.diff(pointers) < 0).any()
-        or pointers[-1] > n_entries
-    ):
-        raise ValueError(
-            f"X is not a valid {X.format.upper()} matrix: indptr must hold {n_major + 1} numbers "
-            f"that begin with 0, never fall, and end with at most the {n_entries} stored entries."
-        )
-    indices = X.indices[: pointers[-1]]
-    if indices.size and not 0 <= indices.min() <= indices.max() < n_minor:
-        raise ValueError(
-            f"X is not a valid {X.format.upper()} matrix: its indices reach from {indices.min()} to "
-            f"{indices.max()}, and they must lie between 0 and {n_minor - 1}."
-        )
-    return X.tocsr()
-
-
-def _hidden_layer_sizes(value):
-    sizes = list(value) if hasattr(value, "__iter__") else [value]
-    if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
-        raise TypeError(f"hidden_layer_sizes must be integers, got {value!r}.")
-    if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [int(size) for size in sizes]
-
-
-def _mean_weight(weights, which):
-    """The mean of sample weights, 1 where there are none."""
-    if weights is None:
-        return 1.0
-    if not weights.any():
-        raise ValueError(f"sample_weight is zero for every {which} row; give some a weight.")
-    return float(weights.mean(dtype=np.float64))
-
-
-class BaseMultilayerPerceptron(BaseEstimator, ABC):
-    """What `MLPClassifier` and `MLPRegressor` share."""
-
-    _parameter_constraints: dict = {  # noqa: RUF012
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"lbfgs", *SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
-        "learning_rate_init": [Interval(Real, 0, LEARNING_RATE_LIMIT, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-    }
-
-    @abstractmethod
-    def __init__(self, **params):
-        vars(self).update(params)
-
-    # What the two estimators do differently.
-
-    @abstractmethod
-    def _validate_targets(self, y, dtype, first_pass, incremental, classes):
-        """Check y and return it as the loss takes it, of shape (n_samples, n_columns)."""
-
-    @abstractmethod
-    def _make_loss(self, targets):
-        """The `Loss` for these targets."""
-
-    @abstractmethod
-    def _score_raw(self, raw, loss, targets, sample_weight):
-        """The validation score of raw scores."""
-
-    def _strata(self, targets):
-        """What an early-stopping split is stratified by, and whether it has to be."""
-        return None, False
-
-    # Fitting.
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Fit the model to data matrix X and targets y.
-
-        A `fit` that raises leaves the estimator as it was. Warnings are emitted when the fitted model
-        is in place, so that it survives them being turned into errors.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data. A C-ordered array of the model's dtype is not copied, nor is CSR.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The targets: class labels or label indicators in classification, numbers in regression.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, not negative and not all zero. The loss of a mini-batch is
-            divided by its rows times the mean weight of the training set.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the data or parameters are not usable, or training diverged.
-        MemoryError
-            If the machine cannot hold the network and its training state; the size is named.
-        """
-        return self._fit(X, y, sample_weight, incremental=False)
-
-    def _check_solver(self):
-        if self.solver == "lbfgs":
-            raise AttributeError(
-                "partial_fit is only available for the stochastic solvers sgd and adam; "
-                "solver='lbfgs' is not stochastic."
-            )
-        return True
-
-    def _fit(self, X, y, sample_weight, *, incremental, classes=None):
-        before = vars(self).copy()
-        try:
-            training, notes = self._prepare(X, y, sample_weight, incremental, classes)
-            notes += training.run()
-            self._attach(training, incremental)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-        for note in notes:
-            note()
-        return self
-
-    def _prepare(self, X, y, sample_weight, incremental, classes):
-        """Validate everything, allocate everything, and only then draw weights and the split."""
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if incremental:
-            self._validate_params()  # scikit-learn's decorator does so in the first call alone
-        first_pass = not hasattr(self, "_network") or not (self.warm_start or incremental)
-        hidden = _hidden_layer_sizes(self.hidden_layer_sizes)
-        X, targets, weights = self._validate(X, y, sample_weight, first_pass, incremental, classes)
-        loss = self._make_loss(targets)
-        notes = self._parameter_notes(X.shape[0], incremental)
-        training = self._make_training(
-            Samples(X, targets, weights),
-            (X.shape[1], *hidden, loss.n_outputs),
-            loss,
-            first_pass,
-            incremental,
-        )
-        random_state = check_random_state(self.random_state)
-        if first_pass:
-            training.network.initialize(random_state)
-        self._choose_rows(training, random_state, targets, weights, incremental, notes)
-        return training, notes
-
-    def _validate(self, X, y, sample_weight, first_pass, incremental, classes):
-        """Check the data; return X, targets and weights as the kernels read them."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=isinstance(self, RegressorMixin),
-            dtype=self._input_dtype(first_pass),
-            order="C",
-            reset=first_pass,
-        )
-        X = _kernel_input(X)
-        if issparse(y) and y.shape[1] == 1:
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        targets = self._validate_targets(y, X.dtype, first_pass, incremental, classes)
-        if sample_weight is not None:
-            sample_weight = np.ascontiguousarray(
-                _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-            )
-            if not sample_weight.any():
-                raise ValueError("sample_weight is zero for every sample; give some a weight.")
-        return X, targets, sample_weight
-
-    def _input_dtype(self, first_pass):
-        """What `validate_data` is to convert the input to."""
-        if first_pass:
-            return [np.float64, np.float32] if self.dtype == "auto" else np.dtype(self.dtype)
-        fitted = self._network.dtype
-        if self.dtype not in ("auto", fitted.name):
-            raise ValueError(
-                f"dtype={self.dtype!r}, but the model to go on with was fitted in {fitted.name}; "
-                "set dtype='auto' or fit afresh with warm_start=False."
-            )
-        return fitted
-
-    def _parameter_notes(self, n_rows, incremental):
-        """Warnings due about parameters, as functions without arguments."""
-        notes = []
-        n_train = self._n_train(n_rows)
-        if self.solver != "lbfgs" and self.batch_size != "auto" and self.batch_size > n_train:
-            notes.append(
-                partial(
-                    warn,
-                    f"Got `batch_size`={self.batch_size}, larger than the {n_train} training "
-                    "samples. It is going to be clipped.",
-                )
-            )
-        resumed = incremental and getattr(self, "_optimizer", None) is not None
-        if self.solver == "adam" and self.learning_rate != "constant" and not resumed:
-            notes.append(
-                partial(
-                    warn,
-                    f"learning_rate={self.learning_rate!r} acts on solver='adam' here; "
-                    "scikit-learn applies it to 'sgd' alone and ignores it with 'adam'.",
-                )
-            )
-        return notes
-
-    def _n_train(self, n_rows):
-        """Rows left for training (at least 1: the split itself complains about none)."""
-        held_out = ceil(self.validation_fraction * n_rows) if self.early_stopping else 0
-        return max(1, n_rows - held_out)
-
-    def _make_training(self, samples, sizes, loss, first_pass, incremental):
-        """Allocate the network and all that training it needs."""
-        n_train = self._n_train(samples.n_rows)
-        stochastic = self.solver != "lbfgs"
-        permuted = self.early_stopping or (self.shuffle and stochastic)
-        if stochastic:
-            batch_rows = min(200 if self.batch_size == "auto" else self.batch_size, n_train)
-        else:
-            batch_rows = chunk_rows(n_train, max(sizes if permuted else sizes[1:]))
-        network = self._make_network(sizes, samples, first_pass, incremental, batch_rows, permuted)
-        common = {
-            "network": network,
-            "samples": samples,
-            "loss": loss,
-            "record": self._make_record(first_pass, incremental),
-            "batch_rows": batch_rows,
-            "permuted": permuted and not samples.sparse,
-            "validating": self.early_stopping,
-            "alpha": self.alpha,
-            "max_iter": self.max_iter,
-            "tol": self.tol,
-            "n_iter_no_change": self.n_iter_no_change,
-            "verbose": self.verbose,
-        }
-        if not stochastic:
-            return LBFGSTraining(**common, max_fun=self.max_fun)
-        return StochasticTraining(
-            **common,
-            optimizer=self._make_optimizer(network, incremental),
-            shuffle=self.shuffle,
-            loss_scale=1 / loss.n_outputs if loss.name == "squared_error" else 1,
-            incremental=incremental,
-        )
-
-    def _make_network(self, sizes, samples, first_pass, incremental, batch_rows, permuted):
-        """A new network, a copy of the fitted one, or, for `partial_fit`, the fitted one itself."""
-        if not first_pass and sizes != self._network.sizes:
-            raise ValueError(
-                f"The data and hidden_layer_sizes ask for layers of sizes {sizes}, but the model to "
-                f"go on with has {self._network.sizes}; fit afresh with warm_start=False."
-            )
-        moments = SOLVERS[self.solver].n_moments if self.solver in SOLVERS else 0
-        n_bytes = Network.training_bytes(
-            sizes,
-            samples.dtype.itemsize,
-            n_vectors=2 + moments + self.early_stopping,  # parameters, gradient, moments, best
-            batch_rows=batch_rows,
-            gathered=permuted and not samples.sparse,
-        )
-        require_memory(n_bytes, f"training a network of layer sizes {sizes}")
-        if first_pass:
-            return Network(sizes, self.activation, samples.dtype)
-        network = self._network if incremental else self._network.copy()
-        network.set_activation(self.activation)
-        return network
-
-    def _make_optimizer(self, network, incremental):
-        optimizer = getattr(self, "_optimizer", None)
-        if incremental and optimizer is not None:
-            return optimizer
-        kind = SOLVERS[self.solver]
-        settings = kind(**{own: getattr(self, name) for own, name in kind.estimator_parameters.items()})
-        schedule = SCHEDULES[self.learning_rate](self.learning_rate_init, self.power_t)
-        return OptimizerRun(settings, settings.init(network.params), schedule)
-
-    def _make_record(self, first_pass, incremental):
-        if first_pass:
-            record = Record()
-        else:
-            # Lists are copied, so that a fit which fails leaves them as they were; partial_fit, which
-            # may be called any number of times, appends only when its epoch has succeeded.
-            copied = [
-                values if values is None or incremental else list(values)
-                for values in (self.loss_curve_, self.validation_scores_)
-            ]
-            record = Record(
-                t=self.t_,
-                loss=self.loss_,
-                loss_curve=copied[0],
-                best_loss=self.best_loss_,
-                validation_scores=copied[1],
-                best_validation_score=self.best_validation_score_,
-                no_improvement_count=self._no_improvement_count,
-            )
-        record.watch(self.early_stopping)
-        return record
-
-    def _choose_rows(self, training, random_state, targets, weights, incremental, notes):
-        """Split off validation rows and tell `training` which rows are left."""
-        rows = validate = None
-        if self.early_stopping:
-            rows, held_out = self._split(random_state, targets, notes)
-            held_out_weights = None if weights is None else weights[held_out]
-            _mean_weight(held_out_weights, "validation")
-            # Not bound to `training`, which will hold it: a cycle would keep the data alive.
-            validate = partial(
-                self._validation_score,
-                training.network,
-                training.loss,
-                training.samples,
-                held_out,
-                targets[held_out],
-                held_out_weights,
-            )
-        elif self.shuffle and self.solver != "lbfgs":
-            rows = np.arange(targets.shape[0], dtype=np.intp)
-        if weights is None or incremental:
-            mean_weight = 1.0
-        else:
-            mean_weight = _mean_weight(weights if rows is None else weights[rows], "training")
-        training.take(rows, mean_weight, validate, random_state)
-
-    def _split(self, random_state, targets, notes):
-        """Training and validation rows, as scikit-learn draws them."""
-        split = partial(
-            train_test_split,
-            np.arange(targets.shape[0], dtype=np.intp),
-            test_size=self.validation_fraction,
-            random_state=random_state,
-        )
-        strata, required = self._strata(targets)
-        try:
-            rows, held_out = split(stratify=strata)
-        except ValueError:
-            if required or strata is None:
-                raise
-            rows, held_out = split()
-            notes.append(
-                partial(
-                    warn,
-                    "A class has too few members for a stratified validation split; the split is "
-                    "plainly random.",
-                )
-            )
-        if held_out.size < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
-            )
-        return rows, held_out
-
-    def _validation_score(self, network, loss, samples, rows, targets, sample_weight):
-        raw = predict_batches(network.layers, network.params, samples, rows)
-        return self._score_raw(raw, loss, targets, sample_weight)
-
-    def _attach(self, training, incremental):
-        """Make the outcome of a training the state of the estimator."""
-        record, network = training.record, training.network
-        self._network = network
-        self._optimizer = training.optimizer
-        self._in_partial_fit = incremental
-        self._no_improvement_count = record.no_improvement_count
-        self.n_layers_ = len(network.sizes)
-        self.n_outputs_ = network.sizes[-1]
-        self.out_activation_ = training.loss.link
-        self.n_iter_ = record.n_iter
-        self.t_ = record.t
-        self.loss_ = record.loss
-        self.loss_curve_ = record.loss_curve
-        self.best_loss_ = record.best_loss
-        self.validation_scores_ = record.validation_scores
-        self.best_validation_score_ = record.best_validation_score
-
-    # The fitted model.
-
-    @property
-    def coefs_(self):
-        """list of ndarray of shape (n_in, n_out): the weights of each layer.
-
-        The arrays are views of the model's parameters. Assigning an item writes into the model;
-        assigning the whole list gives the model new parameters.
-        """
-        return self._fitted_network("coefs_").coefs
-
-    @coefs_.setter
-    def coefs_(self, values):
-        self._replace_parameters("coefs", values)
-
-    @property
-    def intercepts_(self):
-        """list of ndarray of shape (n_out,): the intercepts of each layer; views as `coefs_`."""
-        return self._fitted_network("intercepts_").intercepts
-
-    @intercepts_.setter
-    def intercepts_(self, values):
-        self._replace_parameters("intercepts", values)
-
-    def _fitted_network(self, wanted):
-        network = vars(self).get("_network")
-        if network is None:
-            raise AttributeError(f"this {type(self).__name__} has no {wanted} before it is fitted")
-        return network
-
-    def _replace_parameters(self, name, values):
-        network = self._fitted_network(f"{name}_").copy()
-        getattr(network, name)[:] = values
-        self._network = network
-
-    # Copies in memory go on as the original would; a pickle leaves behind the optimizer's state, which
-    # is as large as the parameters twice over, unless partial_fit is under way.
-
-    def __copy__(self):
-        other = type(self).__new__(type(self))
-        vars(other).update(vars(self))
-        return other
-
-    def __deepcopy__(self, memo):
-        other = memo[id(self)] = type(self).__new__(type(self))
-        vars(other).update(deepcopy(vars(self), memo))
-        return other
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        if not state.get("_in_partial_fit"):
-            state = {name: value for name, value in state.items() if name != "_optimizer"}
-        return state
-
-    def _raw_scores(self, X):
-        """Raw scores of shape (n_samples, n_outputs)."""
-        check_is_fitted(self)
-        network = self._network
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=network.dtype, order="C", reset=False
-        )
-        return predict_batches(network.layers, network.params, Samples(_kernel_input(X)))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+from sklearn_mlp._base import BaseMultilayerPerceptron
+from sklearn_mlp._loss import LOSSES, Loss, apply_link
 
 
 class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
@@ -641,6 +144,12 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     True
     """
 
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **BaseMultilayerPerceptron._parameter_constraints,
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [None, dict, list, StrOptions({"balanced"})],
+    }
+
     loss = "log_loss"
 
     def __init__(
@@ -670,6 +179,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         n_iter_no_change=10,
         max_fun=15000,
         dtype="auto",
+        weight_init="auto",
+        dropout=0.0,
+        label_smoothing=0.0,
+        class_weight=None,
+        weight_decay=0.01,
+        max_grad_norm=None,
+        gradient_accumulation_steps=1,
+        scoring=None,
+        restore_best=None,
+        metrics=None,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -696,6 +215,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
             dtype=dtype,
+            weight_init=weight_init,
+            dropout=dropout,
+            label_smoothing=label_smoothing,
+            class_weight=class_weight,
+            weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            scoring=scoring,
+            restore_best=restore_best,
+            metrics=metrics,
         )
 
     @available_if(lambda est: est._check_solver())
@@ -733,14 +262,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
-    def _validate_targets(self, y, dtype, first_pass, incremental, classes):
+    def _learn_targets(self, y, first_pass, incremental, classes):
         if incremental and _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        elif first_pass:
+        elif first_pass and not incremental:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        self._check_labels(y, incremental)
+
+    def _encode_targets(self, y, dtype, which):
+        self._check_labels(y, which)
         if not self._multilabel():
             return np.searchsorted(self.classes_, y).astype(np.int32).reshape(-1, 1)
         return np.ascontiguousarray((y.toarray() if issparse(y) else y) != 0, dtype=np.int32)
@@ -748,7 +279,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     def _multilabel(self):
         return self._label_binarizer.y_type_.startswith("multilabel")
 
-    def _check_labels(self, y, incremental):
+    def _check_labels(self, y, which):
         """Check `y` against the kind of target and the classes that the model knows."""
         target = type_of_target(y)
         if target.startswith("multilabel") != self._multilabel():
@@ -762,21 +293,71 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             raise ValueError(
                 f"`y` has {y.shape[1]} labels per sample; the classes are {self.classes_}."
             )
-        if unknown.size and incremental:
-            raise ValueError(
-                f"`y` has the classes {unknown}, which are not among those given to the first call "
-                f"of partial_fit or found by fit: {self.classes_}."
-            )
-        if not incremental and (unknown.size or labels.size != self.classes_.size):
+        if which == "fit" and (unknown.size or labels.size != self.classes_.size):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {labels}"
             )
+        if unknown.size:
+            known = {
+                "partial_fit": "given to the first call of partial_fit or found by fit",
+                "y_val": "in the training data",
+                "y": "that the model was fitted on",
+            }[which]
+            raise ValueError(
+                f"`{'y_val' if which == 'y_val' else 'y'}` has the classes {unknown}, which are not "
+                f"among those {known}: {self.classes_}."
+            )
+
+    def _class_weights(self, y, incremental):
+        if self.class_weight is None:
+            return None
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs all of y to count the classes, and partial_fit sees a "
+                "part of it; give a dict, for example of "
+                "sklearn.utils.class_weight.compute_class_weight('balanced', classes=..., y=...)."
+            )
+        tables = [self.class_weight] if isinstance(self.class_weight, dict) else self.class_weight
+        if not isinstance(tables, str):
+            self._check_class_weights(tables)
+        y = y.toarray() if issparse(y) else y
+        # Classes that a dict leaves out count 1; compute_sample_weight wants none left out of a chunk
+        # that has other classes only.
+        return compute_sample_weight(self._whole(self.class_weight), y)
+
+    def _whole(self, weight):
+        """`weight` with a number for every class, where it is a dict."""
+        if self._multilabel() or isinstance(weight, str):
+            return weight
+        return {label: weight.get(label, 1.0) for label in self.classes_.tolist()}
+
+    def _check_class_weights(self, tables):
+        """Check the dict of each target: one for classes, or one for each label."""
+        if self._multilabel() != isinstance(self.class_weight, list):
+            raise ValueError(
+                "class_weight must be a list of one dict per label for multilabel targets, and a dict "
+                f"or 'balanced' for others; got {self.class_weight!r}."
+            )
+        if self._multilabel() and len(tables) != self.classes_.size:
+            raise ValueError(f"class_weight has {len(tables)} dicts for {self.classes_.size} labels.")
+        known = [0, 1] if self._multilabel() else self.classes_.tolist()
+        for table in tables:
+            unknown = [label for label in table if label not in known]
+            if unknown:
+                raise ValueError(
+                    f"class_weight has weights for the classes {unknown}; there are {known}."
+                )
+            for label, weight in table.items():
+                if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                    raise ValueError(
+                        f"class_weight must hold numbers >= 0; got {weight!r} for class {label!r}."
+                    )
 
     def _make_loss(self, targets):
         if self._label_binarizer.y_type_ == "multiclass":
-            return Loss("log_loss", self.classes_.size)
-        return Loss("binary_log_loss", targets.shape[1])
+            return Loss("log_loss", self.classes_.size, self.label_smoothing)
+        return Loss("binary_log_loss", targets.shape[1], self.label_smoothing)
 
     def _strata(self, targets):
         if self._label_binarizer.y_type_ == "multiclass":
@@ -1047,7 +628,10 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         **BaseMultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({name for name, row in LOSSES.items() if not row[2]})],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "output_activation": [StrOptions(set(ACTIVATIONS)), tuple, list],
     }
 
     def __init__(
@@ -1078,6 +662,17 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         n_iter_no_change=10,
         max_fun=15000,
         dtype="auto",
+        output_activation="identity",
+        huber_delta=1.0,
+        quantile=0.5,
+        weight_init="auto",
+        dropout=0.0,
+        weight_decay=0.01,
+        max_grad_norm=None,
+        gradient_accumulation_steps=1,
+        scoring=None,
+        restore_best=None,
+        metrics=None,
     ):
         super().__init__(
             loss=loss,
@@ -1105,6 +700,17 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
             dtype=dtype,
+            output_activation=output_activation,
+            huber_delta=huber_delta,
+            quantile=quantile,
+            weight_init=weight_init,
+            dropout=dropout,
+            weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            scoring=scoring,
+            restore_best=restore_best,
+            metrics=metrics,
         )
 
     @available_if(lambda est: est._check_solver())
@@ -1139,18 +745,28 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def _validate_targets(self, y, dtype, first_pass, incremental, classes):
+    def _encode_targets(self, y, dtype, which):
         y = y.toarray() if issparse(y) else y
         with np.errstate(over="ignore"):
             targets = np.ascontiguousarray(y.reshape(y.shape[0], -1), dtype=dtype)
         if not np.isfinite(targets).all():
             raise ValueError(f"`y` has values too large for {dtype}.")
-        if self.loss == "poisson" and (targets < 0).any():
+        loss = self._loss.name if which == "y" else self.loss
+        if loss == "poisson" and (targets < 0).any():
             raise ValueError("loss='poisson' requires y >= 0; some values of `y` are negative.")
         return targets
 
     def _make_loss(self, targets):
-        return Loss(self.loss, targets.shape[1])
+        parameter = {"huber": self.huber_delta, "quantile": self.quantile}.get(self.loss)
+        return Loss(self.loss, targets.shape[1], parameter)
+
+    def _output_activation(self):
+        if self.loss == "poisson" and self.output_activation != "identity":
+            raise ValueError(
+                f"output_activation={self.output_activation!r} does not go with loss='poisson', whose "
+                "log link makes predictions positive already; leave it at 'identity'."
+            )
+        return self.output_activation
 
     def _score_raw(self, raw, loss, targets, sample_weight):
         apply_link(loss.link, raw)
@@ -1177,7 +793,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             If the model is not fitted.
         """
         raw = self._raw_scores(X)
-        apply_link(self.out_activation_, raw)
+        apply_link(self._loss.link, raw)
         return raw.ravel() if raw.shape[1] == 1 else raw
 
     def __sklearn_tags__(self):

@@ -8,8 +8,14 @@ summed in double. A loss is a code, an inline function, a branch in ``loss_and_d
 
 The log losses report what scikit-learn reports: its probabilities are clipped to [eps, 1 - eps] of
 the dtype before the logarithm is taken, so that the loss of a row lies in [-log(1 - eps), -log(eps)]
-for each output. The gradient is that of the loss without the clip, there as here.
+for each output. The gradient is that of the loss without the clip, there as here. With smoothed
+labels, which scikit-learn has not, nothing is clipped.
 """
+from math import isfinite
+from numbers import Real
+
+import numpy as np
+
 from cython cimport floating
 from libc.float cimport DBL_EPSILON, FLT_EPSILON
 from libc.math cimport log, log1p
@@ -20,19 +26,28 @@ from sklearn_mlp._vmath cimport exp, logistic
 
 cdef enum:
     SQUARED_ERROR
+    ABSOLUTE_ERROR
+    HUBER
+    QUANTILE
     POISSON
     BINARY_LOG_LOSS
     LOG_LOSS
 
-# name: (code, link, whether targets are integer codes)
+SMOOTHING = ("label_smoothing", 0.0, "a number in [0, 1)")
+
+# name: (code, link, whether targets are integer codes, parameter, its default, what it may be)
 LOSSES = {
-    "squared_error": (SQUARED_ERROR, "identity", False),
-    "poisson": (POISSON, "exp", False),
-    "binary_log_loss": (BINARY_LOG_LOSS, "logistic", True),
-    "log_loss": (LOG_LOSS, "softmax", True),
+    "squared_error": (SQUARED_ERROR, "identity", False, None, 0.0, None),
+    "absolute_error": (ABSOLUTE_ERROR, "identity", False, None, 0.0, None),
+    "huber": (HUBER, "identity", False, "huber_delta", 1.0, "a number > 0"),
+    "quantile": (QUANTILE, "identity", False, "quantile", 0.5, "a number in (0, 1)"),
+    "poisson": (POISSON, "exp", False, None, 0.0, None),
+    "binary_log_loss": (BINARY_LOG_LOSS, "logistic", True, *SMOOTHING),
+    "log_loss": (LOG_LOSS, "softmax", True, *SMOOTHING),
 }
 
-LINKS = {link: code for code, link, _ in LOSSES.values()}
+LINKS = {row[1]: row[0] for row in LOSSES.values() if row[1] != "identity"}
+LINKS["identity"] = SQUARED_ERROR
 
 
 cdef class Loss:
@@ -40,11 +55,14 @@ cdef class Loss:
 
     Parameters
     ----------
-    name : {"squared_error", "poisson", "binary_log_loss", "log_loss"}
-        "binary_log_loss" is the sum of one logistic loss per output (binary and multilabel
-        classification), "log_loss" the softmax cross-entropy of one class per row.
+    name : str
+        One of ``LOSSES``. "binary_log_loss" is the sum of one logistic loss per output (binary and
+        multilabel classification), "log_loss" the softmax cross-entropy of one class per row.
     n_outputs : int
         Raw scores per row.
+    parameter : float, default=None
+        The threshold delta of "huber" (default 1), the level of "quantile" (default 0.5), the label
+        smoothing of the log losses (default 0). The other losses take none.
 
     Attributes
     ----------
@@ -53,18 +71,36 @@ cdef class Loss:
     takes_codes : bool
         True where targets are int32 codes: the class for "log_loss", 0 or 1 per output for
         "binary_log_loss". False where they are numbers of the parameters' dtype.
+    n_targets : int
+        Targets per row.
+    reported_scale : float
+        Factor from the sum over outputs, to which the gradient belongs, to the loss that is
+        reported: scikit-learn reports the mean over outputs of the squared error.
     """
 
-    def __init__(self, str name, Py_ssize_t n_outputs):
+    def __init__(self, str name, Py_ssize_t n_outputs, parameter=None):
         if name not in LOSSES:
             raise ValueError(f"loss {name!r} is unknown; it is one of {sorted(LOSSES)}")
+        code, _, _, parameter_name, default, allowed = LOSSES[name]
+        if n_outputs < 1:
+            raise ValueError(f"a loss has at least one output; got {n_outputs}")
+        if parameter is not None and parameter_name is None:
+            raise ValueError(f"loss {name!r} takes no parameter; got {parameter!r}")
+        parameter = default if parameter is None else parameter
+        if not isinstance(parameter, Real) or not _allowed(code, parameter):
+            raise ValueError(f"{parameter_name} of loss {name!r} must be {allowed}; got {parameter!r}")
         self.name = name
-        self.spec.code = LOSSES[name][0]
+        self.spec.code = code
         self.spec.n_outputs = n_outputs
+        self.spec.parameter = parameter
 
     @property
     def n_outputs(self):
         return self.spec.n_outputs
+
+    @property
+    def parameter(self):
+        return self.spec.parameter
 
     @property
     def link(self):
@@ -74,8 +110,64 @@ cdef class Loss:
     def takes_codes(self):
         return LOSSES[self.name][2]
 
+    @property
+    def n_targets(self):
+        return 1 if self.name == "log_loss" else self.spec.n_outputs
+
+    @property
+    def reported_scale(self):
+        return 1.0 / self.spec.n_outputs if self.name == "squared_error" else 1.0
+
+    def total(self, raw, targets, weights=None):
+        """The sum over rows of weight * loss, times `reported_scale`.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n_rows, n_outputs), dtype float32 or float64
+            Raw scores, in C order.
+        targets : ndarray of shape (n_rows, n_targets)
+            int32 codes or numbers of the dtype of `raw`, C order.
+        weights : ndarray of shape (n_rows,), dtype as `raw`, or None
+        """
+        n_rows = raw.shape[0]
+        if raw.shape[1] != self.n_outputs or targets.shape != (n_rows, self.n_targets):
+            raise ValueError(f"raw scores of shape {raw.shape} and targets of shape {targets.shape} "
+                             f"for {self.n_outputs} outputs of loss {self.name!r}")
+        if self.name == "log_loss" and not 0 <= targets.min() <= targets.max() < self.n_outputs:
+            raise ValueError(f"class codes must be in [0, {self.n_outputs})")
+        if weights is not None and weights.shape != (n_rows,):
+            raise ValueError(f"weights of shape {weights.shape} for {n_rows} rows")
+        if raw.dtype == np.float32:
+            return self.reported_scale * _total[float](self, raw, targets, weights, np.empty_like(raw))
+        return self.reported_scale * _total[double](self, raw, targets, weights, np.empty_like(raw))
+
     def __reduce__(self):
-        return Loss, (self.name, self.spec.n_outputs)
+        parameter = self.spec.parameter if LOSSES[self.name][3] else None
+        return Loss, (self.name, self.spec.n_outputs, parameter)
+
+
+cdef _total(Loss loss, const floating[:, ::1] raw, targets, const floating[::1] weights,
+            floating[:, ::1] delta):
+    cdef:
+        const floating[:, ::1] numbers
+        const int32_t[:, ::1] codes
+        const void* target
+    if loss.takes_codes:
+        codes = targets
+        target = &codes[0, 0]
+    else:
+        numbers = targets
+        target = &numbers[0, 0]
+    return loss_and_delta(&loss.spec, &raw[0, 0], target, NULL if weights is None else &weights[0],
+                          NULL, 0, raw.shape[0], 1.0, &delta[0, 0])
+
+
+def _allowed(int code, double parameter):
+    if code == QUANTILE:
+        return 0 < parameter < 1
+    if code == HUBER:
+        return 0 < parameter and isfinite(parameter)
+    return 0 <= parameter < 1
 
 
 cdef inline double _clipped(double value, floating like) noexcept nogil:
@@ -100,6 +192,52 @@ cdef inline double _squared_error(
     return value
 
 
+cdef inline double _absolute_error(
+    const floating* z, const floating* y, Py_ssize_t k, floating* delta,
+) noexcept nogil:
+    """|z - y| summed over the outputs; where z = y the gradient is taken as 0."""
+    cdef:
+        Py_ssize_t j
+        floating r
+        double value = 0
+    for j in range(k):
+        r = z[j] - y[j]
+        delta[j] = r if r != r else (1 if r > 0 else (-1 if r < 0 else 0))
+        value += -r if r < 0 else r
+    return value
+
+
+cdef inline double _huber(
+    const floating* z, const floating* y, Py_ssize_t k, floating width, floating* delta,
+) noexcept nogil:
+    """With r = z - y: 0.5 r^2 within the width, width (|r| - 0.5 width) outside (Huber 1964)."""
+    cdef:
+        Py_ssize_t j
+        floating r, clipped
+        double value = 0
+    for j in range(k):
+        r = z[j] - y[j]
+        clipped = width if r > width else (-width if r < -width else r)
+        delta[j] = clipped
+        value += clipped * (<double> r - 0.5 * clipped)
+    return value
+
+
+cdef inline double _quantile(
+    const floating* z, const floating* y, Py_ssize_t k, floating level, floating* delta,
+) noexcept nogil:
+    """The pinball loss (Koenker and Bassett 1978): level (y - z) below y, (1 - level) (z - y) above."""
+    cdef:
+        Py_ssize_t j
+        floating r
+        double value = 0
+    for j in range(k):
+        r = z[j] - y[j]
+        delta[j] = r if r != r else (1 - level if r > 0 else (-level if r < 0 else 0))
+        value += delta[j] * <double> r
+    return value
+
+
 cdef inline double _poisson(
     const floating* z, const floating* y, Py_ssize_t k, floating* delta,
 ) noexcept nogil:
@@ -118,40 +256,53 @@ cdef inline double _poisson(
 
 
 cdef inline double _binary_log_loss(
-    const floating* z, const int32_t* y, Py_ssize_t k, floating* delta,
+    const floating* z, const int32_t* y, Py_ssize_t k, double smoothing, floating* delta,
 ) noexcept nogil:
-    """log(1 + exp(z)) - y z summed over the outputs; y is 0 or 1."""
+    """log(1 + exp(z)) - t z summed over the outputs; t is y (1 - smoothing) + smoothing / 2."""
     cdef:
         Py_ssize_t j
         floating e, margin
-        double value = 0
+        floating half = <floating> (0.5 * smoothing)
+        double value = 0, below
     for j in range(k):
         e = exp(z[j] if z[j] < 0 else -z[j])
         margin = z[j] if y[j] else -z[j]
         delta[j] = (e if z[j] < 0 else 1) / (1 + e) - y[j]
-        value += _clipped(log1p(e) - (margin if margin < 0 else 0), z[j])
+        below = log1p(e) - (margin if margin < 0 else 0)
+        if smoothing > 0:
+            delta[j] += half if y[j] else -half
+            value += below + half * margin
+        else:
+            value += _clipped(below, z[j])
     return value
 
 
 cdef inline double _log_loss(
-    const floating* z, int32_t y, Py_ssize_t k, floating* delta,
+    const floating* z, int32_t y, Py_ssize_t k, double smoothing, floating* delta,
 ) noexcept nogil:
-    """log(sum(exp(z))) - z[y]; delta is softmax(z) minus the one-hot row of y."""
+    """log(sum(exp(z))) - t.z; delta is softmax(z) - t. t is the one-hot row of y times
+    1 - smoothing, plus smoothing / k."""
     cdef:
         Py_ssize_t j
-        floating largest = z[0], total = 0
-        double value
+        floating largest = z[0], total = 0, share = <floating> (smoothing / k)
+        double value, distance = 0
     for j in range(1, k):
         if z[j] > largest:
             largest = z[j]
     for j in range(k):
         delta[j] = exp(z[j] - largest)
         total += delta[j]
-    value = _clipped(log(<double> total) - (<double> z[y] - largest), total)
+    value = log(<double> total) - (<double> z[y] - largest)
+    if smoothing > 0:
+        for j in range(k):
+            distance += <double> z[y] - z[j]
+        value += smoothing / k * distance
+    else:
+        value = _clipped(value, total)
     total = 1 / total
     for j in range(k):
-        delta[j] = delta[j] * total
-    delta[y] -= 1
+        delta[j] = delta[j] * total - share
+    delta[y] -= <floating> (1 - smoothing)
     return value
 
 
@@ -176,11 +327,17 @@ cdef double loss_and_delta(
         row = row_at(rows, first, i)
         d = delta + i * k
         if loss.code == LOG_LOSS:
-            value = _log_loss(raw + i * k, codes[row], k, d)
+            value = _log_loss(raw + i * k, codes[row], k, loss.parameter, d)
         elif loss.code == BINARY_LOG_LOSS:
-            value = _binary_log_loss(raw + i * k, codes + row * k, k, d)
+            value = _binary_log_loss(raw + i * k, codes + row * k, k, loss.parameter, d)
         elif loss.code == POISSON:
             value = _poisson(raw + i * k, numbers + row * k, k, d)
+        elif loss.code == ABSOLUTE_ERROR:
+            value = _absolute_error(raw + i * k, numbers + row * k, k, d)
+        elif loss.code == HUBER:
+            value = _huber(raw + i * k, numbers + row * k, k, <floating> loss.parameter, d)
+        elif loss.code == QUANTILE:
+            value = _quantile(raw + i * k, numbers + row * k, k, <floating> loss.parameter, d)
         else:
             value = _squared_error(raw + i * k, numbers + row * k, k, d)
         if weights is not NULL:
@@ -217,7 +374,7 @@ cdef void _link(int code, floating* raw, Py_ssize_t n_rows, Py_ssize_t k) noexce
     elif code == POISSON:
         for i in range(n_rows * k):
             raw[i] = exp(raw[i])
-    # SQUARED_ERROR: the link is the identity.
+    # Of the other losses the link is the identity.
 
 
 def apply_link(str link, floating[:, ::1] raw):

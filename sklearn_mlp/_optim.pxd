@@ -13,4 +13,5 @@ cdef class Optimizer:
 cdef double optimizer_step(
     const OptimSpec* spec, floating* params, const floating* gradient, floating* moments,
     Py_ssize_t n_params, Py_ssize_t n_weights, double l2, double rate, Py_ssize_t n_steps,
+    double max_norm, double* norm,
 ) noexcept nogil

@@ -3,14 +3,17 @@
 Settings, state and parameters are three values. Settings are a small class per optimizer, turned
 into an ``OptimSpec`` once. The state is the moments (one row per moment, each as long as the
 parameter vector) and the number of steps taken. An update is one loop over the flat vectors: a pass
-over memory per step, the L2 term included.
+over memory per step, the L2 term and the decay of weights included. Clipping by the global norm adds
+one reading pass, for the norm.
 
-An optimizer is a code, an inline function on one block, a branch in ``_update_block`` and a class.
-The update rules are those of ``sklearn.neural_network``: in Adam the bias corrections are folded into
-the rate, so that `epsilon` is added to the square root of the uncorrected second moment.
+An optimizer is a code, an inline function on one block, a branch in ``_update_block`` and a class in
+``SOLVERS``. The rules of SGD and Adam are those of ``sklearn.neural_network``: in Adam the bias
+corrections are folded into the rate, so that `epsilon` is added to the square root of the uncorrected
+second moment. AdamW follows its paper and PyTorch, there `epsilon` is added to the corrected root.
 """
 from cython cimport floating
 from libc.math cimport pow, sqrt, sqrtf
+from libc.string cimport memset
 
 import numpy as np
 
@@ -22,6 +25,8 @@ from sklearn_mlp._types cimport OptimSpec
 cdef enum:
     SGD_CODE
     ADAM_CODE
+    ADAMW_CODE
+    LANES = 16
     # Parameters per block: small enough that the sum of squares reads what the update has in cache.
     BLOCK = 2048
 
@@ -35,6 +40,14 @@ cdef class OptimizerState:
         The velocity for `SGD`; the first and second moments for `Adam`.
     n_steps : int
         Steps taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mlp.optimizers import Adam
+    >>> state = Adam().init(np.zeros(3))
+    >>> state.moments.shape, state.n_steps
+    ((2, 3), 0)
     """
 
     def __init__(self, moments, n_steps=0):
@@ -61,18 +74,42 @@ cdef class Optimizer:
         moments.fill(0)
         return OptimizerState(moments.reshape(self.n_moments, params.shape[0]))
 
-    def step(self, params, gradient, OptimizerState state, double rate):
+    def step(self, params, gradient, OptimizerState state, double lr, *,
+             n_weights=None, double l2=0.0, max_norm=None):
         """Move `params` one step against `gradient`, in place.
+
+        The L2 term is added to the gradient, then the norm is clipped, then weights decay (AdamW),
+        then the step is taken.
 
         Parameters
         ----------
         params : ndarray of shape (n_params,), dtype float32 or float64
+            C-contiguous.
         gradient : ndarray of shape (n_params,), same dtype
         state : OptimizerState
-            Updated in place.
-        rate : float
+            Of `init(params)`; updated in place.
+        lr : float
             The learning rate of this step.
+        n_weights : int, default=None
+            The first `n_weights` parameters are weights, which the L2 term and the decay act on; the
+            rest are intercepts. None: all are weights.
+        l2 : float, default=0.0
+            ``l2 * weights`` is added to their gradient.
+        max_norm : float, default=None
+            If the Euclidean norm of the whole gradient is larger, the gradient is scaled down to
+            it. None: never.
+
+        Returns
+        -------
+        norm : float or None
+            The norm before clipping, if `max_norm` is given.
+
+        Raises
+        ------
+        ValueError
+            If shapes, dtypes or numbers do not fit.
         """
+        cdef double norm
         moments = state.moments
         if not (params.shape == gradient.shape == moments.shape[1:] and params.ndim == 1):
             raise ValueError(
@@ -82,19 +119,32 @@ cdef class Optimizer:
             raise ValueError(
                 f"params, gradient and state have dtypes {params.dtype}, {gradient.dtype} and "
                 f"{moments.dtype}; they must be the same")
+        n_weights = params.shape[0] if n_weights is None else n_weights
+        if not 0 <= n_weights <= params.shape[0]:
+            raise ValueError(f"n_weights must be in [0, {params.shape[0]}]; got {n_weights}")
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"max_norm must be > 0 or None; got {max_norm}")
+        limit = 0 if max_norm is None else max_norm
         if params.dtype == np.float32:
-            _step[float](self, params, gradient, moments, rate, state.n_steps + 1)
+            norm = _step[float](self, params, gradient, state, n_weights, l2, lr, limit)
         else:
-            _step[double](self, params, gradient, moments, rate, state.n_steps + 1)
+            norm = _step[double](self, params, gradient, state, n_weights, l2, lr, limit)
         state.n_steps += 1
+        return None if max_norm is None else norm
 
 
-cdef _step(Optimizer settings, floating[::1] params, const floating[::1] gradient,
-           floating[:, ::1] moments, double rate, Py_ssize_t n_steps):
-    cdef Py_ssize_t n = params.shape[0]
+cdef double _step(
+    Optimizer settings, floating[::1] params, const floating[::1] gradient, OptimizerState state,
+    Py_ssize_t n_weights, double l2, double lr, double max_norm,
+) except -1:
+    cdef:
+        Py_ssize_t n = params.shape[0]
+        floating[:, ::1] moments = state.moments
+        double norm = 0
     if n:
-        optimizer_step(&settings.spec, &params[0], &gradient[0], &moments[0, 0], n, n, 0, rate,
-                       n_steps)
+        optimizer_step(&settings.spec, &params[0], &gradient[0], &moments[0, 0], n, n_weights, l2,
+                       lr, state.n_steps + 1, max_norm, &norm)
+    return norm
 
 
 cdef class SGD(Optimizer):
@@ -107,6 +157,17 @@ cdef class SGD(Optimizer):
     ----------
     momentum : float, default=0.9
     nesterov : bool, default=True
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mlp.optimizers import SGD
+    >>> optimizer, params = SGD(momentum=0.5, nesterov=False), np.array([1.0])
+    >>> state = optimizer.init(params)
+    >>> for _ in range(2):
+    ...     optimizer.step(params, np.array([2.0]), state, lr=0.1)
+    >>> params  # 1 - 0.2, then -0.2 and half of the step before
+    array([0.5])
     """
 
     n_moments = 1
@@ -133,6 +194,15 @@ cdef class Adam(Optimizer):
     beta_1 : float, default=0.9
     beta_2 : float, default=0.999
     epsilon : float, default=1e-8
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mlp.optimizers import Adam
+    >>> optimizer, params = Adam(), np.array([1.0, 1.0])
+    >>> optimizer.step(params, np.array([5.0, -0.1]), optimizer.init(params), lr=0.25)
+    >>> params.round(4)  # the first step is as long as the rate, whatever the gradient
+    array([0.75, 1.25])
     """
 
     n_moments = 2
@@ -148,7 +218,55 @@ cdef class Adam(Optimizer):
         return Adam, (self.spec.beta_1, self.spec.beta_2, self.spec.epsilon)
 
 
-SOLVERS = {"sgd": SGD, "adam": Adam}
+cdef class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    As ``torch.optim.AdamW``: step t multiplies the weights by ``1 - lr * weight_decay`` and moves all
+    parameters by ``-lr / (1 - beta_1**t) * m / (sqrt(v / (1 - beta_2**t)) + epsilon)``. The decay
+    follows the learning rate, the schedule's factor included; intercepts do not decay.
+
+    Parameters
+    ----------
+    beta_1 : float, default=0.9
+    beta_2 : float, default=0.999
+    epsilon : float, default=1e-8
+    weight_decay : float, default=0.01
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mlp.optimizers import AdamW
+    >>> optimizer, params = AdamW(weight_decay=0.1), np.array([1.0, 1.0])
+    >>> state = optimizer.init(params)
+    >>> optimizer.step(params, np.array([0.0, 0.0]), state, lr=0.5, n_weights=1)
+    >>> params  # the weight has decayed, the intercept has not
+    array([0.95, 1.  ])
+    """
+
+    n_moments = 2
+    estimator_parameters = {"beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon",
+                            "weight_decay": "weight_decay"}
+
+    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01):
+        self.spec.code = ADAMW_CODE
+        self.spec.beta_1 = beta_1
+        self.spec.beta_2 = beta_2
+        self.spec.epsilon = epsilon
+        self.spec.weight_decay = weight_decay
+
+    def __reduce__(self):
+        return AdamW, (self.spec.beta_1, self.spec.beta_2, self.spec.epsilon, self.spec.weight_decay)
+
+
+SOLVERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+# What a step does beyond the settings.
+cdef struct StepSpec:
+    double l2            # factor of a weight in its gradient
+    double clip          # factor of the whole gradient
+    double rate
+    double root          # AdamW: factor of the root of the second moment
+    double kept          # AdamW: what is left of a weight
 
 
 cdef inline floating _sqrt(floating x) noexcept nogil:
@@ -159,44 +277,90 @@ cdef inline floating _sqrt(floating x) noexcept nogil:
 
 
 cdef inline void _sgd_block(
-    const OptimSpec* spec, floating* params, const floating* gradient, floating* velocity,
-    Py_ssize_t n, floating l2, floating rate,
+    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
+    floating* velocity, Py_ssize_t n,
 ) noexcept nogil:
     cdef:
         Py_ssize_t i
+        floating l2 = <floating> step.l2, clip = <floating> step.clip, rate = <floating> step.rate
         floating momentum = <floating> spec.momentum, g, v
     for i in range(n):
-        g = gradient[i] + l2 * params[i]
+        g = (gradient[i] + l2 * params[i]) * clip
         v = momentum * velocity[i] - rate * g
         velocity[i] = v
         params[i] += momentum * v - rate * g if spec.nesterov else v
 
 
 cdef inline void _adam_block(
-    const OptimSpec* spec, floating* params, const floating* gradient, floating* m, floating* v,
-    Py_ssize_t n, floating l2, floating rate,
+    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
+    floating* m, floating* v, Py_ssize_t n,
 ) noexcept nogil:
     cdef:
         Py_ssize_t i
+        floating l2 = <floating> step.l2, clip = <floating> step.clip, rate = <floating> step.rate
         floating beta_1 = <floating> spec.beta_1, beta_2 = <floating> spec.beta_2
         floating rest_1 = <floating> (1 - spec.beta_1), rest_2 = <floating> (1 - spec.beta_2)
         floating epsilon = <floating> spec.epsilon, g
     for i in range(n):
-        g = gradient[i] + l2 * params[i]
+        g = (gradient[i] + l2 * params[i]) * clip
         m[i] = beta_1 * m[i] + rest_1 * g
         v[i] = beta_2 * v[i] + rest_2 * (g * g)
         params[i] -= rate * m[i] / (_sqrt(v[i]) + epsilon)
 
 
+cdef inline void _adamw_block(
+    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
+    floating* m, floating* v, Py_ssize_t n,
+) noexcept nogil:
+    cdef:
+        Py_ssize_t i
+        floating l2 = <floating> step.l2, clip = <floating> step.clip, rate = <floating> step.rate
+        floating root = <floating> step.root, kept = <floating> step.kept
+        floating beta_1 = <floating> spec.beta_1, beta_2 = <floating> spec.beta_2
+        floating rest_1 = <floating> (1 - spec.beta_1), rest_2 = <floating> (1 - spec.beta_2)
+        floating epsilon = <floating> spec.epsilon, g
+    for i in range(n):
+        g = (gradient[i] + l2 * params[i]) * clip
+        m[i] = beta_1 * m[i] + rest_1 * g
+        v[i] = beta_2 * v[i] + rest_2 * (g * g)
+        params[i] = kept * params[i] - rate * m[i] / (_sqrt(v[i]) * root + epsilon)
+
+
 cdef inline void _update_block(
-    const OptimSpec* spec, floating* params, const floating* gradient, floating* moments,
-    Py_ssize_t n_params, Py_ssize_t start, Py_ssize_t n, floating l2, floating rate,
+    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
+    floating* moments, Py_ssize_t n_params, Py_ssize_t start, Py_ssize_t n,
 ) noexcept nogil:
     if spec.code == ADAM_CODE:
-        _adam_block(spec, params + start, gradient + start, moments + start,
-                    moments + n_params + start, n, l2, rate)
+        _adam_block(spec, step, params + start, gradient + start, moments + start,
+                    moments + n_params + start, n)
+    elif spec.code == ADAMW_CODE:
+        _adamw_block(spec, step, params + start, gradient + start, moments + start,
+                     moments + n_params + start, n)
     else:
-        _sgd_block(spec, params + start, gradient + start, moments + start, n, l2, rate)
+        _sgd_block(spec, step, params + start, gradient + start, moments + start, n)
+
+
+cdef double _sum_of_squares(
+    const floating* params, const floating* gradient, Py_ssize_t n, double l2,
+) noexcept nogil:
+    """Of gradient + l2 * params, in double, in lanes so that it is vectorised."""
+    cdef:
+        Py_ssize_t i = 0, j
+        floating factor = <floating> l2, g
+        double total = 0
+        double[LANES] lanes
+    memset(lanes, 0, sizeof(lanes))
+    while i + LANES <= n:
+        for j in range(LANES):
+            g = gradient[i + j] + factor * params[i + j]
+            lanes[j] += <double> g * g
+        i += LANES
+    for j in range(LANES):
+        total += lanes[j]
+    for j in range(i, n):
+        g = gradient[j] + factor * params[j]
+        total += <double> g * g
+    return total
 
 
 cdef double optimizer_step(
@@ -205,24 +369,37 @@ cdef double optimizer_step(
     const floating* gradient,  # IN
     floating* moments,         # IN and OUT, (n_moments, n_params)
     Py_ssize_t n_params,
-    Py_ssize_t n_weights,      # the first n_weights parameters take the L2 term
+    Py_ssize_t n_weights,      # the first n_weights parameters take the L2 term and decay
     double l2,                 # factor of a weight in its gradient
     double rate,
     Py_ssize_t n_steps,        # this step included
+    double max_norm,           # of the gradient; 0: no limit
+    double* norm,              # OUT where not NULL: of the gradient before it is clipped
 ) noexcept nogil:
     """Take one step; return the sum of squares of the weights before it (0 where l2 is 0)."""
     cdef:
         Py_ssize_t start = 0, n
         double squares = 0
+        StepSpec step
+    step.l2, step.clip, step.rate, step.root, step.kept = l2, 1, rate, 1, 1
+    if norm is not NULL:
+        norm[0] = sqrt(_sum_of_squares(params, gradient, n_weights, l2)
+                       + _sum_of_squares(params + n_weights, gradient + n_weights,
+                                         n_params - n_weights, 0))
+        if max_norm > 0 and norm[0] > max_norm:
+            step.clip = max_norm / norm[0]
     if spec.code == ADAM_CODE:
-        rate *= sqrt(1 - pow(spec.beta_2, n_steps)) / (1 - pow(spec.beta_1, n_steps))
+        step.rate *= sqrt(1 - pow(spec.beta_2, n_steps)) / (1 - pow(spec.beta_1, n_steps))
+    elif spec.code == ADAMW_CODE:
+        step.rate /= 1 - pow(spec.beta_1, n_steps)
+        step.root = 1 / sqrt(1 - pow(spec.beta_2, n_steps))
+        step.kept = 1 - rate * spec.weight_decay
     while start < n_weights:
         n = min(<Py_ssize_t> BLOCK, n_weights - start)
         if l2 != 0:
             squares += dot(n, params + start, params + start)
-        _update_block(spec, params, gradient, moments, n_params, start, n, <floating> l2,
-                      <floating> rate)
+        _update_block(spec, &step, params, gradient, moments, n_params, start, n)
         start += n
-    _update_block(spec, params, gradient, moments, n_params, start, n_params - start, <floating> 0,
-                  <floating> rate)
+    step.l2, step.kept = 0, 1
+    _update_block(spec, &step, params, gradient, moments, n_params, start, n_params - start)
     return squares

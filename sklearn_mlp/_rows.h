@@ -1,4 +1,4 @@
-/* row[j] = f(row[j] + intercepts[j]) for the activations whose arithmetic is long: the same source,
+/* The formulas of the activations and of their derivatives, and the loops over them: the same source,
    and the same bits, for the compiler's baseline and for AVX2. */
 #ifndef SKLEARN_MLP_ROWS_H
 #define SKLEARN_MLP_ROWS_H
@@ -6,30 +6,100 @@
 #include <stddef.h>
 #include "_vmath.h"
 
-#define ROWS_DECLARE(name, T)                                                                      \
-    void name##_portable(T *row, const T *intercepts, ptrdiff_t n);                                \
-    void name##_avx2(T *row, const T *intercepts, ptrdiff_t n);                                    \
-    static inline void name(int avx2, T *row, const T *intercepts, ptrdiff_t n)                    \
-    {                                                                                              \
-        ROWS_CHOOSE(name, avx2)(row, intercepts, n);                                               \
-    }
+/* A function of _vmath.h, and a number, of the type of d. */
+#define VM(name) _Generic(d, float: vm_##name##f, double: vm_##name)
+#define REAL(number) _Generic(d, float: number##f, double: number)
 
-#define ROWS_DEFINE(name, T, function)                                                             \
-    void name(T *row, const T *intercepts, ptrdiff_t n)                                            \
+/* Klambauer et al. 2017: the scale, and -selu(-inf), which is the scale times alpha. */
+#define SELU_SCALE REAL(1.0507009873554805)
+#define SELU_FLOOR REAL(1.7580993408473768)
+
+/* DO(code, a, d): the activation a of x, and what the derivative makes of d, a function of a. Where it is
+   none, the first formula leaves the derivative in d, and the second does nothing. Written so that NaN is
+   passed on. Where there is a kink at 0, its derivative is that from below. The 1.0 of logistic and tanh is a
+   double for float too: one rounding less. */
+#define ROWS(DO)                                                                                   \
+    DO(IDENTITY, x, d)                                                                             \
+    DO(LOGISTIC, VM(logistic)(x), d * a * (1.0 - a))                                               \
+    DO(TANH, VM(tanh)(x), d * (1.0 - a * a))                                                       \
+    DO(RELU, x < 0 ? 0 : x, a == 0 ? 0 : d)                                                        \
+    DO(LEAKY_RELU, x < 0 ? negative_slope * x : x, a > 0 ? d : negative_slope * d)                 \
+    DO(ELU, x < 0 ? VM(expm1)(x) : x, d * (1 + (a > 0 ? 0 : a)))                                   \
+    DO(SELU, x < 0 ? SELU_FLOOR * VM(expm1)(x) : SELU_SCALE * x,                                   \
+       d * (a > 0 ? SELU_SCALE : SELU_FLOOR + a))                                                  \
+    DO(SOFTPLUS, VM(softplus)(x), d * -VM(expm1)(-a))                                              \
+    DO(GELU, VM(gelu)(x, &d), d)                                                                   \
+    DO(SILU, VM(silu)(x, &d), d)                                                                   \
+    DO(MISH, VM(mish)(x, &d), d)
+
+#define ROWS_CODE(code, forward, back) ROWS_##code,
+enum { ROWS(ROWS_CODE) };
+
+/* A table per parameter type and instruction set, by code. z is (n_rows, n) and becomes a; so are slopes,
+   which become f'(x), unless they are NULL. */
+#define ROWS_DECLARE(T)                                                                            \
+    typedef struct {                                                                               \
+        void (*forward)(T *z, T *slopes, const T *intercepts, T negative_slope, ptrdiff_t n_rows,  \
+                        ptrdiff_t n);                                                              \
+        void (*back)(const T *activations, T *delta, T negative_slope, ptrdiff_t n);               \
+    } rows_##T;                                                                                    \
+    extern const rows_##T rows_##T##_portable[], rows_##T##_avx2[];                                \
+    static inline const rows_##T *rows_of_##T(int avx2)                                            \
     {                                                                                              \
-        for (ptrdiff_t j = 0; j < n; j++)                                                          \
-            row[j] = function(row[j] + intercepts[j]);                                             \
+        return ROWS_CHOOSE(rows_##T, avx2);                                                        \
     }
 
 #ifdef SKLEARN_MLP_AVX2
 #define ROWS_CHOOSE(name, avx2) (avx2 ? name##_avx2 : name##_portable)
 #else
-#define ROWS_CHOOSE(name, avx2) name##_portable
+#define ROWS_CHOOSE(name, avx2) ((void) avx2, name##_portable)
 #endif
 
-ROWS_DECLARE(tanh_row_f, float)
-ROWS_DECLARE(tanh_row_d, double)
-ROWS_DECLARE(logistic_row_f, float)
-ROWS_DECLARE(logistic_row_d, double)
+ROWS_DECLARE(float)
+ROWS_DECLARE(double)
+
+/* The loops; a slope starts from one, or from NaN where x is NaN. */
+#define ROWS_LOOPS(T, code, formula, back_formula)                                                 \
+    static void forward_##code##_##T(T *z, T *slopes, const T *restrict intercepts,                \
+                                     T negative_slope, ptrdiff_t n_rows, ptrdiff_t n)              \
+    {                                                                                              \
+        for (ptrdiff_t i = 0; i < n_rows; i++) {                                                   \
+            T *restrict row = z + i * n;                                                           \
+            if (slopes) {                                                                          \
+                T *restrict kept = slopes + i * n;                                                 \
+                for (ptrdiff_t j = 0; j < n; j++) {                                                \
+                    T x = row[j] + intercepts[j], d = x == x ? 1 : x, a = formula;                 \
+                    row[j] = a;                                                                    \
+                    kept[j] = back_formula;                                                        \
+                }                                                                                  \
+            } else {                                                                               \
+                for (ptrdiff_t j = 0; j < n; j++) {                                                \
+                    T x = row[j] + intercepts[j], d;                                               \
+                    row[j] = formula;                                                              \
+                    (void) d;                                                                      \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    static void back_##code##_##T(const T *restrict activations, T *restrict delta,                \
+                                  T negative_slope, ptrdiff_t n)                                   \
+    {                                                                                              \
+        for (ptrdiff_t j = 0; j < n; j++) {                                                        \
+            T a = activations[j], d = delta[j];                                                    \
+            delta[j] = back_formula;                                                               \
+            (void) a;                                                                              \
+        }                                                                                          \
+    }
+
+#define ROWS_FLOAT(code, forward, back) ROWS_LOOPS(float, code, forward, back)
+#define ROWS_DOUBLE(code, forward, back) ROWS_LOOPS(double, code, forward, back)
+#define ROWS_ENTRY_FLOAT(code, forward, back) {forward_##code##_float, back_##code##_float},
+#define ROWS_ENTRY_DOUBLE(code, forward, back) {forward_##code##_double, back_##code##_double},
+
+#define ROWS_DEFINE(set)                                                                           \
+    ROWS(ROWS_FLOAT)                                                                               \
+    ROWS(ROWS_DOUBLE)                                                                              \
+    const rows_float rows_float_##set[] = {ROWS(ROWS_ENTRY_FLOAT)};                                \
+    const rows_double rows_double_##set[] = {ROWS(ROWS_ENTRY_DOUBLE)};
 
 #endif

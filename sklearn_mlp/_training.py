@@ -1,12 +1,13 @@
 """The loops around the kernels: epochs of a stochastic solver, iterations of L-BFGS.
 
-Both train a network in place, keep scikit-learn's record of it and return the warnings that are due;
-the caller emits them when the trained network is safely attached.
+Both train a network in place, keep a record of it and return the warnings that are due; the caller
+emits them when the trained network is safely attached.
 """
 
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import scipy.optimize
@@ -18,7 +19,8 @@ from sklearn_mlp._loss import Loss
 from sklearn_mlp._memory import empty_vector
 from sklearn_mlp._network import Network
 from sklearn_mlp._optim import Optimizer, OptimizerState
-from sklearn_mlp._schedules import Constant
+from sklearn_mlp._report import FitReport
+from sklearn_mlp.schedules import Run
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -39,14 +41,16 @@ class Record:
     best_validation_score: float | None = None
     no_improvement_count: int = 0
 
-    def watch(self, validating):
-        """Keep count of the loss or of validation scores, whichever `fit` now goes by."""
-        if validating and self.validation_scores is None:
+    def watch(self, scored, early_stopping):
+        """Keep validation scores if `scored`; stop by them with `early_stopping`, else by the loss."""
+        self.early_stopping = early_stopping
+        if not scored:
+            self.validation_scores = self.best_validation_score = None
+        elif self.validation_scores is None:
             self.validation_scores, self.best_validation_score = [], -np.inf
-        if validating:
+        if early_stopping:
             self.best_loss = None
         elif self.best_loss is None:
-            self.validation_scores = self.best_validation_score = None
             self.best_loss = np.inf
 
     def add(self, n_rows, loss, score, tol):
@@ -55,12 +59,15 @@ class Record:
         self.t += n_rows
         self.loss = loss
         self.loss_curve.append(loss)
-        if self.validation_scores is None:
+        if self.early_stopping:
+            # Written so that a NaN counts as no improvement.
+            self._count(not score >= self.best_validation_score + tol)
+        else:
             self._count(loss > self.best_loss - tol)
             self.best_loss = min(self.best_loss, loss)
+        if self.validation_scores is None:
             return False
         self.validation_scores.append(score)
-        self._count(score < self.best_validation_score + tol)
         better = score > self.best_validation_score
         if better:
             self.best_validation_score = score
@@ -68,11 +75,6 @@ class Record:
 
     def _count(self, stalled):
         self.no_improvement_count = self.no_improvement_count + 1 if stalled else 0
-
-    def print_last(self):
-        print(f"Iteration {self.n_iter}, loss = {self.loss:.8f}")
-        if self.validation_scores is not None:
-            print(f"Validation score: {self.validation_scores[-1]:f}")
 
 
 @dataclass
@@ -85,7 +87,7 @@ class OptimizerRun:
 
     settings: Optimizer
     state: OptimizerState
-    schedule: Constant
+    schedule: Run
 
     @property
     def learning_rate(self):
@@ -106,12 +108,19 @@ class Training:
     loss : Loss
     record : Record
         Extended by the epochs or iterations.
+    report : FitReport
+        The same.
     batch_rows : int
         Rows per batch; for L-BFGS, which has no batches, rows taken at a time.
     permuted : bool
         Whether the rows are given to `take` in an order of their own.
-    validating : bool
-        Whether a validation score is watched and its best parameters are kept.
+    keep_best : bool
+        Whether the parameters with the best validation score are restored at the end.
+    metrics : sequence of Metric
+        To be recorded for the training rows, as running values: from the scores that the rows had
+        when training came by them.
+    track_norm : bool
+        Whether to record the norm of the gradient.
     alpha : float
         Strength of the L2 term.
     max_iter, tol, n_iter_no_change, verbose
@@ -122,32 +131,29 @@ class Training:
     samples: Samples
     loss: Loss
     record: Record
+    report: FitReport
     batch_rows: int
     permuted: bool
-    validating: bool
+    keep_best: bool
+    metrics: tuple
+    track_norm: bool
     alpha: float
     max_iter: int
     tol: float
     n_iter_no_change: float
     verbose: bool
-    optimizer = None
 
     def __post_init__(self):
-        self.trainer = Trainer(
-            self.network.layers,
-            self.network.params,
-            self.samples,
-            self.loss,
-            self.optimizer and self.optimizer.settings,
-            self.optimizer and self.optimizer.state,
+        params = self.network.params
+        self.trainer = self._make_trainer(
             batch_rows=self.batch_rows,
             alpha=self.alpha,
             gather=self.permuted,
+            keep_outputs=bool(self.metrics),
         )
-        params = self.network.params
-        self.best = empty_vector(params.size, params.dtype) if self.validating else None
+        self.best = empty_vector(params.size, params.dtype) if self.keep_best else None
 
-    def take(self, rows, mean_weight, validate, random_state):
+    def take(self, rows, mean_weight, targets, sample_weight, validation, random_state, tasks):
         """Train on these rows.
 
         Parameters
@@ -156,16 +162,21 @@ class Training:
             The training rows, shuffled in place where the solver shuffles; None: all, in order.
         mean_weight : float
             Mean sample weight of the training rows.
-        validate : callable or None
-            Returns the validation score of the network as it is.
+        targets : ndarray of shape (n_samples, n_targets)
+            Of all samples, for metrics.
+        sample_weight : ndarray of shape (n_samples,) or None
+            The same, without the weights of classes.
+        validation : Holdout or None
         random_state : RandomState
             Shuffles the rows.
+        tasks : EpochTasks or None
         """
-        self.rows, self.validate, self.random_state = rows, validate, random_state
+        self.rows, self.validation, self.random_state = rows, validation, random_state
+        self.targets, self.sample_weight, self.tasks = targets, sample_weight, tasks
         self.n_rows = self.samples.n_rows if rows is None else rows.size
         self.mean_weight = self.trainer.mean_weight = mean_weight
         self.improved = False
-        if self.validating:
+        if self.keep_best:
             self.best[:] = self.network.params
 
     def run(self):
@@ -174,38 +185,81 @@ class Training:
         Raises
         ------
         ValueError
-            If the loss or the parameters became non-finite and no validated parameters are left.
+            If the loss or the parameters became non-finite and no validated parameters are left, or a
+            schedule returned no learning rate.
         KeyboardInterrupt
             If it arrives before the first epoch or iteration is done.
         """
         self.record.n_iter = 0
+        self.began = perf_counter() - (self.report["seconds"][-1] if len(self.report) else 0)
         try:
             notes = self._run()
         except KeyboardInterrupt:
             if self.record.n_iter == 0:
                 raise
             self._interrupted()
+            self.report.stop_reason = "interrupted"
             notes = [partial(warnings.warn, "Training interrupted by user.")]
         if self.improved:
             self.network.params[:] = self.best
+        if self.tasks is not None:
+            self.tasks.close()
         return notes
 
     def _interrupted(self):
         pass
 
-    def _add(self, n_rows, loss):
-        score = self.validate() if self.validating else None
-        if self.record.add(n_rows, loss, score, self.tol):
-            self.best[:] = self.network.params
-            self.improved = True
+    def _add(self, n_rows, loss, **told):
+        """Record an epoch; return whether a callback wants training to stop."""
+        found = self.validation and self.validation.evaluate()
+        values = {"loss": loss}
+        if found:
+            values["val_loss"], values["val_score"] = found.loss, found.score
+        values.update(self._training_metrics())
+        if found:
+            values.update((f"val_{name}", value) for name, value in found.metrics.items())
+        self._append(n_rows, found.score if found else None, {**values, **told})
+        if self.tasks is None:
+            return False
+        return self.tasks.end()
+
+    def _append(self, n_rows, score, values):
+        if self.record.add(n_rows, values["loss"], score, self.tol):
+            self.report.best_epoch = len(self.report)
+            if self.keep_best:
+                self.best[:] = self.network.params
+                self.improved = True
+        values["seconds"] = perf_counter() - self.began
+        if len(self.report) and tuple(values) != tuple(self.report.columns):
+            self.report = FitReport()  # partial_fit goes on with other things to record
+        self.report.append(values)
         if self.verbose:
-            self.record.print_last()
+            print(self._line(values))
+
+    def _training_metrics(self):
+        for metric in self.metrics:
+            if self.rows is None:
+                raw, targets, weights = self.trainer.outputs, self.targets, self.sample_weight
+            else:
+                raw, targets = self.trainer.outputs[self.rows], self.targets[self.rows]
+                weights = None if self.sample_weight is None else self.sample_weight[self.rows]
+            yield metric.name, metric.from_raw(raw, targets, self.loss.link, weights)
+
+    def _line(self, values):
+        """The epoch in a line, for `verbose`."""
+        parts = [f"Iteration {self.record.n_iter}, loss = {values['loss']:.8f}"]
+        if "val_loss" in values:
+            parts.append(f"validation loss = {values['val_loss']:.8f}")
+            parts.append(f"validation score = {values['val_score']:f}")
+        if "learning_rate" in values:
+            parts.append(f"learning rate = {values['learning_rate']:g}")
+        return ", ".join(parts)
 
     def _stalled(self):
         """Whether the record has not improved for too long; if so, in words."""
         if not self.record.no_improvement_count > self.n_iter_no_change:
             return None
-        what = "Validation score" if self.validating else "Training loss"
+        what = "Validation score" if self.record.early_stopping else "Training loss"
         return (
             f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change:d} "
             "consecutive epochs. "
@@ -214,9 +268,13 @@ class Training:
     def _diverged(self, n_rows, where):
         """Raise, unless there are validated parameters to go back to: then return a warning."""
         record = self.record
-        if not self.validating or record.best_validation_score == -np.inf:
+        if not self.keep_best or record.best_validation_score == -np.inf:
             raise ValueError(f"{NON_FINITE} It happened in {where}.")
         record.add(n_rows, np.nan, np.nan, self.tol)
+        if len(self.report):
+            values = dict.fromkeys(self.report.columns, np.nan)
+            self.report.append({**values, "seconds": perf_counter() - self.began})
+        self.report.stop_reason = "diverged"
         self.improved = True  # whatever it was that set the best score, it beats NaN
         return partial(
             warnings.warn,
@@ -234,32 +292,65 @@ class StochasticTraining(Training):
     ----------
     optimizer : OptimizerRun
     shuffle : bool
-    loss_scale : float
-        Factor from the sum of the losses of all outputs to the loss that is reported.
     incremental : bool
         Whether one epoch is all, and no warning is due that there were no more.
+    dropout : sequence of float
+        Rates of the hidden layers.
+    accumulation_steps : int
+        Batches per step.
+    max_grad_norm : float
+        0: no limit.
     """
 
     optimizer: OptimizerRun
     shuffle: bool
-    loss_scale: float
     incremental: bool
+    dropout: tuple
+    accumulation_steps: int
+    max_grad_norm: float
+
+    def _make_trainer(self, **common):
+        network = self.network
+        return Trainer(
+            network.layers_with_dropout(self.dropout),
+            network.params,
+            self.samples,
+            self.loss,
+            self.optimizer.settings,
+            self.optimizer.state,
+            **common,
+            accumulation_steps=self.accumulation_steps,
+            max_grad_norm=self.max_grad_norm,
+            track_norm=self.track_norm,
+        )
+
+    def take(self, rows, mean_weight, targets, sample_weight, validation, random_state, tasks):
+        super().take(rows, mean_weight, targets, sample_weight, validation, random_state, tasks)
+        if any(self.dropout):  # drawn only then, so that other fits draw as scikit-learn does
+            self.trainer.dropout_seed = random_state.randint(2**32, dtype=np.uint64)
 
     def _run(self):
-        rates = np.empty(-(-self.n_rows // self.batch_rows))
         schedule = self.optimizer.schedule
+        n_steps = -(-self.n_rows // (self.batch_rows * self.accumulation_steps))
+        with_norm = self.track_norm or self.max_grad_norm > 0
         for _ in range(self.max_iter):
+            if self.tasks is not None:
+                self.tasks.begin()
             if self.shuffle:
                 self.random_state.shuffle(self.rows)
-            rates.fill(schedule.value)
+            rates = schedule.start_epoch(n_steps)
             if not self._epoch(rates):
                 epoch = f"epoch {self.record.n_iter + 1}, with learning rate {schedule.value:g}"
                 return [self._diverged(self.n_rows, epoch)]
-            loss = self.loss_scale * self.trainer.loss_sum + self.trainer.penalty_sum
-            self._add(self.n_rows, loss / (self.n_rows * self.mean_weight))
+            loss = self.loss.reported_scale * self.trainer.loss_sum + self.trainer.penalty_sum
+            told = {"learning_rate": schedule.value}
+            if with_norm:
+                told["gradient_norm"] = self.trainer.norm_sum / n_steps
+            halted = self._add(self.n_rows, loss / (self.n_rows * self.mean_weight), **told)
             schedule.end_epoch(self.record.t)
-            if self._stop() or self.incremental:
+            if self._stop(halted):
                 return []
+        self.report.stop_reason = "max_iter"
         return [
             partial(
                 warnings.warn,
@@ -271,7 +362,7 @@ class StochasticTraining(Training):
 
     def _epoch(self, rates):
         """Train on every batch once; return whether all stayed finite."""
-        self.trainer.start_epoch()
+        self.trainer.start_epoch(len(self.record.loss_curve))
         done = 0
         while done < rates.shape[0]:
             done = self.trainer.train_batches(self.rows, self.n_rows, done, rates)
@@ -279,16 +370,22 @@ class StochasticTraining(Training):
                 return False
         return True
 
-    def _stop(self):
+    def _stop(self, halted):
+        """Whether to stop after this epoch, for whatever reason."""
         message = self._stalled()
-        if message is None:
-            return False
-        go_on, consequence = self.optimizer.schedule.on_plateau()
-        if self.verbose:
-            print(message + consequence)
-        if go_on:
-            self.record.no_improvement_count = 0
-        return not go_on
+        if message is not None:
+            go_on, consequence = self.optimizer.schedule.on_plateau()
+            if self.verbose:
+                print(message + consequence)
+            if go_on:
+                self.record.no_improvement_count = 0
+            else:
+                self.report.stop_reason = "no_improvement"
+        if halted:
+            self.report.stop_reason = "callback"
+        elif self.incremental:
+            self.report.stop_reason = "partial_fit"
+        return halted or self.incremental or (message is not None and not go_on)
 
 
 @dataclass(kw_only=True)
@@ -302,6 +399,11 @@ class LBFGSTraining(Training):
     """
 
     max_fun: int
+    optimizer = None
+
+    def _make_trainer(self, **common):
+        network = self.network
+        return Trainer(network.layers, network.params, self.samples, self.loss, None, None, **common)
 
     def _run(self):
         self._halted = False
@@ -320,7 +422,15 @@ class LBFGSTraining(Training):
             return [self._diverged(0, f"iteration {self.record.n_iter}")]
         if self._halted:
             return []
+        self.report.stop_reason = self._reason(result)
         return [partial(_check_optimize_result, "lbfgs", result, self.max_iter)]
+
+    def _reason(self, result):
+        if result.status == 0:
+            return "converged"
+        if result.status != 1:
+            return "abnormal"
+        return "max_iter" if result.nit >= self.max_iter else "max_fun"
 
     def _objective(self, params):
         """The penalised loss of all rows and its gradient, in float64."""
@@ -332,18 +442,24 @@ class LBFGSTraining(Training):
         gradient = trainer.gradient.astype(np.float64)
         gradient[: weights.size] += (self.alpha / divisor) * weights
         penalty = 0.5 * self.alpha * np.dot(weights, weights)
+        if self.track_norm:
+            self._norm = float(np.linalg.norm(gradient))
         return (trainer.loss_sum + penalty) / divisor, gradient
 
     def _iteration_done(self, intermediate_result):
         self._last = intermediate_result.x
-        if self.validating:
+        if self.validation or self.tasks:
             self.network.params[:] = self._last
-        self._add(0, float(intermediate_result.fun))
-        message = self._stalled()
-        if self.validating and message is not None:
+        if self.tasks is not None:
+            self.tasks.begin()
+        told = {"gradient_norm": self._norm} if self.track_norm else {}
+        halted = self._add(0, float(intermediate_result.fun), **told)
+        message = self._stalled() if self.record.early_stopping else None
+        if message is not None and self.verbose:
+            print(message + "Stopping.")
+        if halted or message is not None:
             self._halted = True
-            if self.verbose:
-                print(message + "Stopping.")
+            self.report.stop_reason = "callback" if halted else "no_improvement"
             raise StopIteration
 
     def _interrupted(self):

@@ -1,6 +1,6 @@
 """The C structs that the kernels share. They hold no parameter type: pointers into arrays of float
 or double are ``void`` here and are cast by the kernel, which is written once for both."""
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 
 cdef struct LayerSpec:
@@ -9,7 +9,11 @@ cdef struct LayerSpec:
     Py_ssize_t weights      # offset of the (n_in, n_out) block in the parameter vector
     Py_ssize_t intercepts   # offset of the n_out intercepts in the parameter vector
     Py_ssize_t column       # units in the layers before this one: where its activations start, per row
+    Py_ssize_t slopes       # the same for the slopes that training keeps of it; -1 where it keeps none
     int activation
+    double negative_slope
+    uint32_t drop_below     # a unit is dropped where its random number is smaller: 2^32 times the rate
+    double kept_scale       # what training multiplies the other units by
 
 
 cdef struct SampleSpec:
@@ -21,9 +25,23 @@ cdef struct SampleSpec:
     const void* weights     # one per row, parameter type; NULL where every row counts the same
 
 
+# What a forward and backward pass writes, for up to `capacity` rows.
+cdef struct WorkspaceSpec:
+    Py_ssize_t capacity
+    void* gathered          # (capacity, n_features), for permuted dense rows
+    void* activations       # (capacity, sum of n_out)
+    void* slopes            # (capacity, sum of n_out over the layers that keep slopes)
+    void* delta             # (capacity, widest)
+    void* delta_below       # (capacity, widest)
+    void* work              # of a matrix product
+    void* outputs           # (n_rows of the data set, n_outputs): raw scores as they came by, or NULL
+    uint64_t dropout_key    # of the epoch
+
+
 cdef struct LossSpec:
     int code
     Py_ssize_t n_outputs
+    double parameter
 
 
 cdef struct OptimSpec:
@@ -33,6 +51,7 @@ cdef struct OptimSpec:
     double beta_1
     double beta_2
     double epsilon
+    double weight_decay
 
 
 # The row that a batch starting at `first` has in place i: `rows` is a permutation, or NULL for rows

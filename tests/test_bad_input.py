@@ -21,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import FitReport, MLPClassifier, MLPRegressor, schedules
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
@@ -60,6 +60,8 @@ def state(value):
         return type(value).__name__, repr(value)
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, FitReport):
+        return state({**value.to_dict(), "seconds": None})
     if isinstance(value, dict):
         return {name: state(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -387,11 +389,20 @@ PARAMETERS = {
         *(0, -1, (0,), (5, 0), (5, -3), None, "ten", ("a",), (2.5,), 2.5, (NAN,)),
         *(((3,), (2,)), [None], {"a": 1}, (5, "b")),
     ],
-    "activation": ["softmax", "", None, 3, ["relu"]],
+    "activation": [
+        *("softmax", "", None, 3, ["relu"] * 5, [], ["softmax"], [None], [3], (3, 3), {"relu"}),
+        *(
+            ("relu", 0.1),
+            ("leaky_relu", -1),
+            ("leaky_relu", 1),
+            ("leaky_relu", NAN),
+            ("leaky_relu", "a"),
+        ),
+    ],
     "solver": ["newton", None, 3],
     "alpha": [-1, NAN, "a", None, [1.0], 1j],
     "batch_size": [0, -5, 2.5, "all", None, NAN, (5,)],
-    "learning_rate": ["fast", None, 0.1],
+    "learning_rate": ["fast", None, 0.1, schedules.StepDecay, [schedules.StepDecay()]],
     "learning_rate_init": [0, -1, NAN, "a", None],
     "power_t": [-1, NAN, "a", None],
     "max_iter": [0, -1, 2.5, "a", None, NAN],
@@ -410,14 +421,40 @@ PARAMETERS = {
     "n_iter_no_change": [0, -1, 2.5, NAN, "a", None],
     "max_fun": [0, -1, 2.5, "a", None],
     "dtype": ["float16", "double", None, np.float32, 32],
+    "weight_init": ["glorot", None, 3, np.zeros],
+    "dropout": [1, 1.0, -0.1, NAN, "a", None, [0.1] * 5, [1.0], [None], [True], []],
+    "weight_decay": [-1, NAN, "a", None],
+    "max_grad_norm": [0, -1, NAN, "a"],
+    "gradient_accumulation_steps": [0, -1, 2.5, "a", None],
+    "scoring": ["mse", "no such", 3, "", "accuracy"],  # a good one needs validation data
+    "restore_best": ["yes", 2, True],
+    "metrics": ["no such", [3], ["mse", "mse"], {"mse"}, ["accuracy", "mse"], ["neg_log_loss"]],
 }
+CLASSIFIER_PARAMETERS = {
+    "label_smoothing": [1, 1.0, -0.1, NAN, "a", None],
+    "class_weight": [
+        *("even", 3, {7: 1}, {0: -1}, {0: NAN}, {0: "a"}, {"a": 1}, [{0: 1}], {0: 0, 1: 0, 2: 0}),
+    ],
+}
+REGRESSOR_PARAMETERS = {
+    "output_activation": ["softmax", None, 3, ("relu", 0.1), ["relu", "relu"]],
+    "huber_delta": [0, -1, NAN, "a", None],
+    "quantile": [0, 1, -0.1, 1.5, NAN, "a", None],
+}
+CASES = [
+    (cls, name, values)
+    for cls, more in [(MLPClassifier, CLASSIFIER_PARAMETERS), (MLPRegressor, REGRESSOR_PARAMETERS)]
+    for name, values in {**PARAMETERS, **more}.items()
+]
+EACH = pytest.mark.parametrize(
+    ("cls", "name", "values"), CASES, ids=[f"{name}-{cls.__name__}" for cls, name, _ in CASES]
+)
 
 
-@BOTH
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_bad_parameters(cls, name):
+@EACH
+def test_bad_parameters(cls, name, values):
     for value, solver, fitted, method in itertools.product(
-        PARAMETERS[name], ["adam", "sgd", "lbfgs"], [False, True], ["fit", "partial_fit"]
+        values, ["adam", "sgd", "lbfgs"], [False, True], ["fit", "partial_fit"]
     ):
         params = {"solver": solver, name: value}
         if method == "partial_fit" and (fitted or params["solver"] not in {"adam", "sgd"}):
@@ -429,11 +466,10 @@ def test_bad_parameters(cls, name):
         assert name in str(error), (value, str(error))
 
 
-@BOTH
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_that_turn_bad_after_the_first_partial_fit(cls, name):
+@EACH
+def test_parameters_that_turn_bad_after_the_first_partial_fit(cls, name, values):
     """scikit-learn checks parameters in the first call only; what is then used must still raise."""
-    for value, solver in itertools.product(PARAMETERS[name], ["adam", "sgd"]):
+    for value, solver in itertools.product(values, ["adam", "sgd"]):
         params = {"solver": solver, name: value}
         estimator = call(make(cls, solver=solver), "partial_fit", X, Y).set_params(**params)
         before = state(estimator)
@@ -447,7 +483,24 @@ def test_parameters_that_turn_bad_after_the_first_partial_fit(cls, name):
 
 @BOTH
 def test_every_parameter_is_tried(cls):
-    assert set(PARAMETERS) | {"loss"} >= set(cls().get_params())
+    assert {name for kind, name, _ in CASES if kind is cls} | {"loss"} >= set(cls().get_params())
+
+
+@METHODS
+@BOTH
+@pytest.mark.parametrize(
+    ("schedule", "match"),
+    [
+        (schedules.StepDecay(gamma=-1), "gamma"),
+        (schedules.Warmup(0), "n_epochs"),
+        (schedules.Warmup(after="fast"), "cosine.*fast"),
+        (schedules.Warmup(after=schedules.OneCycle(end_factor=2)), "end_factor"),
+    ],
+    ids=str,
+)
+def test_bad_schedules(cls, schedule, match, method):
+    estimator = make(cls, learning_rate=schedule)
+    raises((ValueError, TypeError), lambda: call(estimator, method, X, Y), estimator, match=match)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "gamma", None, 3])
@@ -682,7 +735,7 @@ PARAMS = st.fixed_dictionaries(
         "hidden_layer_sizes": st.one_of(
             st.integers(-1, 4), st.lists(st.integers(0, 3), max_size=3), st.just((2, 10**12))
         ),
-        "activation": st.sampled_from(["relu", "tanh", "logistic", "identity", "gelu"]),
+        "activation": st.sampled_from(["relu", "tanh", "logistic", "identity", "softmax"]),
         "solver": st.sampled_from(["adam", "sgd", "lbfgs"]),
         "alpha": st.sampled_from([0, 1.0, 1e300, -1]),
         "batch_size": st.sampled_from(["auto", 1, 2, 100, 10**18, 10**30]),

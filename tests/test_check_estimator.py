@@ -6,8 +6,12 @@ asks for contradicts, listed below one by one; each of these must exist and must
 
 from unittest import SkipTest
 
+import numpy as np
 import pytest
+from sklearn import neural_network
 from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
@@ -24,7 +28,12 @@ VARIANTS = {
 
 WEIGHTS = "repeating a row and doubling its weight put different rows into the batches of 3"
 REFITS = "fits one instance twice and expects the second fit to start afresh"
+CLASS_WEIGHTS = (
+    "of 50 rows of noise 43 and not 44 are predicted to be of the class that has all the weight, as by "
+    "scikit-learn's classifier with the same weights as sample_weight"
+)
 EXPECTED = {
+    ("MLPClassifier", "tanh"): {"check_class_weight_classifiers": CLASS_WEIGHTS},
     ("MLPClassifier", "batches of 3"): {
         "check_sample_weight_equivalence_on_dense_data": WEIGHTS,
         "check_sample_weight_equivalence_on_sparse_data": WEIGHTS,
@@ -69,7 +78,21 @@ def test_nothing_else_is_expected_to_fail():
         assert all("sample_weight_equivalence" in name for name in expected[cls, "batches of 3"])
         assert len(expected[cls, "batches of 3"]) == 2
         assert len(expected[cls, "warm start"]) <= 2
-        assert not any(expected[cls, v] for v in VARIANTS if v not in {"batches of 3", "warm start"})
+        others = VARIANTS.keys() - {"batches of 3", "warm start", "tanh"}
+        assert not any(expected[cls, variant] for variant in others)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_check_of_class_weights_sees_is_scikit_learns_model():
+    """The reason given for `check_class_weight_classifiers` with tanh, on the data of that check."""
+    X, y = make_blobs(centers=3, random_state=0, cluster_std=20)
+    X, X_test, y, _ = train_test_split(X, y, test_size=0.5, random_state=0)
+    params = {"activation": "tanh", "max_iter": 1000, "n_iter_no_change": 20, "random_state": 0}
+    weights = {0: 1000, 1: 0.0001, 2: 0.0001}
+    ours = MLPClassifier(**params, class_weight=weights).fit(X, y)
+    theirs = neural_network.MLPClassifier(**params).fit(X, y, sample_weight=[weights[c] for c in y])
+    np.testing.assert_allclose(ours.predict_proba(X_test), theirs.predict_proba(X_test), atol=1e-6)
+    assert (theirs.predict(X_test) == 0).sum() == 43
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,22 @@
 """Every example in a public docstring runs."""
 
 import doctest
+import inspect
 
 import pytest
 
 import sklearn_mlp
 
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in [sklearn_mlp, sklearn_mlp.optimizers, sklearn_mlp.schedules]
+    for name in module.__all__
+    if not inspect.ismodule(getattr(module, name))
+}
 
-@pytest.mark.parametrize("name", sklearn_mlp.__all__)
-def test_examples(name):
-    public = getattr(sklearn_mlp, name)
+
+@pytest.mark.parametrize(("name", "public"), PUBLIC.items(), ids=PUBLIC)
+def test_examples(name, public):
     tests = doctest.DocTestFinder(exclude_empty=False).find(public, name, globs={})
     results = [doctest.DocTestRunner().run(test) for test in tests]
     assert sum(result.attempted for result in results) > 0

@@ -43,7 +43,7 @@ def test_the_data_set_is_not_copied(solver, early_stopping, kind):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_memory_does_not_grow_with_the_number_of_steps(solver):
-    X = np.random.default_rng(0).normal(size=(64, 10))
+    X = np.random.default_rng(0).normal(size=(640, 10))
     y = X[:, 0] > 0
 
     def fit(epochs):
@@ -51,8 +51,8 @@ def test_memory_does_not_grow_with_the_number_of_steps(solver):
         return lambda: model.fit(X, y)
 
     fit(2)()
-    few, many = peak_of(fit(2)), peak_of(fit(60))
-    assert many - few < 10_000  # 3,712 steps more; the loss curve and interned numbers
+    few, many = peak_of(fit(2)), peak_of(fit(10))
+    assert many - few < 10_000  # 5,120 steps more; the record of 8 epochs and interned numbers
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
