@@ -30,29 +30,34 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer; ``()`` for a linear model.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        'adam' (Kingma and Ba 2014) and 'sgd' train on mini-batches; 'lbfgs' runs SciPy's L-BFGS-B on
-        all rows at once, which suits small data.
+    activation : str, (str, float) or list of them, default='relu'
+        Activation of the hidden layers, or a list with one for each: 'identity', 'logistic', 'tanh',
+        'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu', 'softplus' or 'mish'.
+        ``("leaky_relu", 0.2)`` sets the slope below zero, which is 0.01 otherwise.
+    solver : {'lbfgs', 'sgd', 'adam', 'adamw'}, default='adam'
+        'adam' (Kingma and Ba 2014), 'adamw' (Loshchilov and Hutter 2019) and 'sgd' train on
+        mini-batches; 'lbfgs' runs SciPy's L-BFGS-B on all rows at once, which suits small data.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights: ``0.5 * alpha * sum(weights ** 2)``, divided by
         the number of samples, is added to the loss. All solvers.
     batch_size : int or 'auto', default='auto'
         Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for 'sgd' and 'adam': `learning_rate_init` throughout; that
-        divided by ``t ** power_t`` after t samples; or divided by 5 each time `n_iter_no_change`
-        epochs in a row brought no improvement of `tol`. With 'adam', where scikit-learn ignores it, a
-        warning says so.
+    learning_rate : str, Schedule or callable, default='constant'
+        Schedule of the learning rate, for all solvers but 'lbfgs'. 'constant': `learning_rate_init`
+        throughout; 'invscaling': that divided by ``t ** power_t`` after t samples; 'adaptive': divided
+        by 5 each time `n_iter_no_change` epochs in a row brought no improvement of `tol`. (With
+        'adam', where scikit-learn ignores these two, a warning says that they act.) 'step',
+        'exponential', 'cosine', 'one_cycle', 'cosine_log' or an object of `sklearn_mlp.schedules`: a
+        factor of `learning_rate_init` for every step; so does a callable
+        ``f(step, total_steps) -> factor``. A fit starts its schedule afresh, a warm-started one too.
     learning_rate_init : float, default=0.001
-        Initial learning rate, below 1e9. Used by 'sgd' and 'adam'.
+        Initial learning rate, below 1e9. Not used by 'lbfgs'.
     power_t : float, default=0.5
         Exponent of the 'invscaling' schedule.
     max_iter : int, default=200
-        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+        Most epochs, or iterations of 'lbfgs'.
     shuffle : bool, default=True
-        Whether to take the rows in a new order in each epoch. Used by 'sgd' and 'adam'.
+        Whether to take the rows in a new order in each epoch. Not used by 'lbfgs'.
     random_state : int, RandomState instance or None, default=None
         Draws the initial parameters, the validation split and the order of rows, from the same stream
         as scikit-learn does.
@@ -60,7 +65,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Improvement of the loss (or validation score) that counts as one; for 'lbfgs' also the
         tolerance on the gradient.
     verbose : bool, default=False
-        Whether to print the loss of each epoch or iteration.
+        Whether to print a line after each epoch or iteration: losses, score and learning rate.
     warm_start : bool, default=False
         Whether `fit` goes on from the previous solution.
     momentum : float, default=0.9
@@ -72,13 +77,15 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         improved by `tol` for `n_iter_no_change` epochs or iterations, and keep the best parameters.
         The split is stratified for two classes; for more where each class has members enough, with a
         warning where it has not; never for multilabel targets.
-        All solvers; not in `partial_fit`.
+        All solvers; not in `partial_fit`. With rows given to `fit` as `X_val` nothing is held out, and
+        they are watched; `scoring` says by what.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out when `early_stopping` is set.
+        Share of the rows to hold out when `early_stopping` is set and there is no `X_val`.
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay rates of the moments of 'adam', in [0, 1).
+        Decay rates of the moments of 'adam' and 'adamw', in [0, 1).
     epsilon : float, default=1e-8
-        Added to the root of the second moment by 'adam'.
+        Added to the root of the second moment: by 'adam' before its bias is corrected, as in
+        scikit-learn; by 'adamw' after, as in PyTorch.
     n_iter_no_change : int or inf, default=10
         Epochs without improvement after which training stops.
     max_fun : int, default=15000
@@ -86,6 +93,47 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     dtype : {'auto', 'float32', 'float64'}, default='auto'
         Type of the parameters and of all computation. 'auto': float32 for float32 input, otherwise
         float64. A fitted model keeps its dtype in `partial_fit`, a warm start and prediction.
+    weight_init : str, default='auto'
+        Distribution of the initial weights. 'auto': scikit-learn's for its four activations (uniform,
+        intercepts too), 'he_normal' for 'leaky_relu', 'elu', 'gelu', 'silu' and 'mish',
+        'lecun_normal' for 'selu', 'glorot_uniform' for 'softplus'; the output layer follows the last
+        hidden one. Or by name: 'glorot_uniform', 'glorot_normal', 'he_uniform', 'he_normal',
+        'lecun_normal', 'zeros', with intercepts of zero.
+    dropout : float or list of float, default=0.0
+        Share of the units of each hidden layer that training leaves out at random, in [0, 1), or a
+        list with one for each; the others are scaled up by 1 / (1 - dropout) (Srivastava et al.
+        2014). Which ones depends on the seed, the epoch, the row and the unit alone. Refused with
+        'lbfgs'.
+    label_smoothing : float, default=0.0
+        Share s of the target, in [0, 1), that is spread over the classes (Szegedy et al. 2016): of K
+        classes y (1 - s) + s / K, of two or of labels y (1 - s) + s / 2.
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weights of the classes, which multiply `sample_weight` in training and not in validation
+        scores. A dict {label: weight}, where a class left out counts 1; a list of {0: weight, 1:
+        weight}, one per label, for multilabel targets; 'balanced': ``n_samples / (n_classes *
+        np.bincount(y))`` of all of y, before any split, and not in `partial_fit`.
+    weight_decay : float, default=0.01
+        Decoupled decay of 'adamw', of weights and not of intercepts: each step multiplies them by
+        1 - rate * weight_decay. Used by 'adamw' alone; `alpha` stays the L2 penalty in the loss.
+    max_grad_norm : float or None, default=None
+        Scales a step's gradient, the L2 term included, down to this Euclidean norm if it is longer
+        (Pascanu et al. 2013). Refused with 'lbfgs'.
+    gradient_accumulation_steps : int, default=1
+        Mini-batches whose gradients are added up for one step, which is then that of a batch so many
+        times as large. What is left at the end of an epoch makes a smaller step. Refused with 'lbfgs'.
+    scoring : str, callable or None, default=None
+        What early stopping and `restore_best` watch: a scorer of scikit-learn's by name or object, a
+        callable ``f(estimator, X, y)``, the greater the better, or "loss", for the validation loss with
+        its sign turned. None: the accuracy. Needs validation data.
+    restore_best : bool or None, default=None
+        Whether to keep the parameters with the best validation score instead of the last. None: with
+        `early_stopping`. True needs validation data.
+    metrics : str, callable or list of them, default=None
+        What to record in `history_` after each epoch, beside the losses: "accuracy",
+        "balanced_accuracy", "top_3_accuracy" (or another number), "log_loss", "gradient_norm" (the
+        mean over the steps, before clipping; of the last evaluation by 'lbfgs'), and, for
+        validation rows alone, any scorer of scikit-learn's or callable ``f(estimator, X, y)``. Those of
+        training rows are running ones: from the epoch's own forward passes, while the parameters move.
 
     Attributes
     ----------
@@ -102,13 +150,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     loss_curve_ : list of float
         Loss of each epoch or iteration, those of earlier warm-started fits included.
     validation_scores_ : list of float or None
-        The accuracy of the held-out rows after each epoch, with `early_stopping`.
+        The accuracy of the validation rows, or what `scoring` says, after each epoch.
     best_validation_score_ : float or None
         The best of them.
     t_ : int
-        Samples seen by 'sgd' or 'adam'.
+        Samples seen; 0 with 'lbfgs'.
     n_iter_ : int
         Epochs or iterations of the last `fit`.
+    history_ : FitReport
+        Record of the last `fit` and the calls of `partial_fit` since: losses, metrics, learning rate
+        and seconds per epoch, the best epoch and why training stopped.
     n_layers_ : int
         Layers, input and output included.
     n_outputs_ : int
@@ -127,6 +178,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     References
     ----------
     Kingma and Ba (2014), "Adam: A method for stochastic optimization", arXiv:1412.6980.
+    Loshchilov and Hutter (2019), "Decoupled weight decay regularization", arXiv:1711.05101.
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting".
     Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural
     networks" (the initial weights).
 
@@ -507,34 +560,42 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, or half the Poisson deviance with a log link, which needs ``y >= 0``
-        and predicts positive numbers.
+    loss : str, default='squared_error'
+        With r = prediction - y: 'squared_error', r ** 2 / 2; 'absolute_error', abs(r); 'huber',
+        r ** 2 / 2 up to `huber_delta` and linear from there (Huber 1964); 'quantile', the pinball loss
+        of the level `quantile` (Koenker and Bassett 1978); 'poisson', half the Poisson deviance with a
+        log link, which needs ``y >= 0`` and predicts positive numbers. Of several outputs the sum is
+        minimised; for 'squared_error' their mean is reported, as by scikit-learn.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer; ``()`` for a linear model.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        'adam' (Kingma and Ba 2014) and 'sgd' train on mini-batches; 'lbfgs' runs SciPy's L-BFGS-B on
-        all rows at once, which suits small data.
+    activation : str, (str, float) or list of them, default='relu'
+        Activation of the hidden layers, or a list with one for each: 'identity', 'logistic', 'tanh',
+        'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu', 'softplus' or 'mish'.
+        ``("leaky_relu", 0.2)`` sets the slope below zero, which is 0.01 otherwise.
+    solver : {'lbfgs', 'sgd', 'adam', 'adamw'}, default='adam'
+        'adam' (Kingma and Ba 2014), 'adamw' (Loshchilov and Hutter 2019) and 'sgd' train on
+        mini-batches; 'lbfgs' runs SciPy's L-BFGS-B on all rows at once, which suits small data.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights: ``0.5 * alpha * sum(weights ** 2)``, divided by
         the number of samples, is added to the loss. All solvers.
     batch_size : int or 'auto', default='auto'
         Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for 'sgd' and 'adam': `learning_rate_init` throughout; that
-        divided by ``t ** power_t`` after t samples; or divided by 5 each time `n_iter_no_change`
-        epochs in a row brought no improvement of `tol`. With 'adam', where scikit-learn ignores it, a
-        warning says so.
+    learning_rate : str, Schedule or callable, default='constant'
+        Schedule of the learning rate, for all solvers but 'lbfgs'. 'constant': `learning_rate_init`
+        throughout; 'invscaling': that divided by ``t ** power_t`` after t samples; 'adaptive': divided
+        by 5 each time `n_iter_no_change` epochs in a row brought no improvement of `tol`. (With
+        'adam', where scikit-learn ignores these two, a warning says that they act.) 'step',
+        'exponential', 'cosine', 'one_cycle', 'cosine_log' or an object of `sklearn_mlp.schedules`: a
+        factor of `learning_rate_init` for every step; so does a callable
+        ``f(step, total_steps) -> factor``. A fit starts its schedule afresh, a warm-started one too.
     learning_rate_init : float, default=0.001
-        Initial learning rate, below 1e9. Used by 'sgd' and 'adam'.
+        Initial learning rate, below 1e9. Not used by 'lbfgs'.
     power_t : float, default=0.5
         Exponent of the 'invscaling' schedule.
     max_iter : int, default=200
-        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+        Most epochs, or iterations of 'lbfgs'.
     shuffle : bool, default=True
-        Whether to take the rows in a new order in each epoch. Used by 'sgd' and 'adam'.
+        Whether to take the rows in a new order in each epoch. Not used by 'lbfgs'.
     random_state : int, RandomState instance or None, default=None
         Draws the initial parameters, the validation split and the order of rows, from the same stream
         as scikit-learn does.
@@ -542,7 +603,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Improvement of the loss (or validation score) that counts as one; for 'lbfgs' also the
         tolerance on the gradient.
     verbose : bool, default=False
-        Whether to print the loss of each epoch or iteration.
+        Whether to print a line after each epoch or iteration: losses, score and learning rate.
     warm_start : bool, default=False
         Whether `fit` goes on from the previous solution.
     momentum : float, default=0.9
@@ -553,13 +614,15 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Whether to hold out `validation_fraction` of the rows, stop when their R2 has not
         improved by `tol` for `n_iter_no_change` epochs or iterations, and keep the best parameters.
         The split is random.
-        All solvers; not in `partial_fit`.
+        All solvers; not in `partial_fit`. With rows given to `fit` as `X_val` nothing is held out, and
+        they are watched; `scoring` says by what.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out when `early_stopping` is set.
+        Share of the rows to hold out when `early_stopping` is set and there is no `X_val`.
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay rates of the moments of 'adam', in [0, 1).
+        Decay rates of the moments of 'adam' and 'adamw', in [0, 1).
     epsilon : float, default=1e-8
-        Added to the root of the second moment by 'adam'.
+        Added to the root of the second moment: by 'adam' before its bias is corrected, as in
+        scikit-learn; by 'adamw' after, as in PyTorch.
     n_iter_no_change : int or inf, default=10
         Epochs without improvement after which training stops.
     max_fun : int, default=15000
@@ -567,6 +630,48 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     dtype : {'auto', 'float32', 'float64'}, default='auto'
         Type of the parameters and of all computation. 'auto': float32 for float32 input, otherwise
         float64. A fitted model keeps its dtype in `partial_fit`, a warm start and prediction.
+    output_activation : str or (str, float), default='identity'
+        Applied to the raw scores to bound the predictions, as one of `activation`: 'softplus' for
+        positive numbers, 'logistic' for numbers in (0, 1), and so on. The loss is that of what comes
+        out. Refused with the Poisson loss, whose log link is in its place.
+    huber_delta : float, default=1.0
+        Error from which the 'huber' loss is linear. Used by that loss alone.
+    quantile : float, default=0.5
+        Level of the 'quantile' loss, in (0, 1): 0.9 for the number that nine of ten targets stay below.
+        Used by that loss alone.
+    weight_init : str, default='auto'
+        Distribution of the initial weights. 'auto': scikit-learn's for its four activations (uniform,
+        intercepts too), 'he_normal' for 'leaky_relu', 'elu', 'gelu', 'silu' and 'mish',
+        'lecun_normal' for 'selu', 'glorot_uniform' for 'softplus'; the output layer follows the last
+        hidden one. Or by name: 'glorot_uniform', 'glorot_normal', 'he_uniform', 'he_normal',
+        'lecun_normal', 'zeros', with intercepts of zero.
+    dropout : float or list of float, default=0.0
+        Share of the units of each hidden layer that training leaves out at random, in [0, 1), or a
+        list with one for each; the others are scaled up by 1 / (1 - dropout) (Srivastava et al.
+        2014). Which ones depends on the seed, the epoch, the row and the unit alone. Refused with
+        'lbfgs'.
+    weight_decay : float, default=0.01
+        Decoupled decay of 'adamw', of weights and not of intercepts: each step multiplies them by
+        1 - rate * weight_decay. Used by 'adamw' alone; `alpha` stays the L2 penalty in the loss.
+    max_grad_norm : float or None, default=None
+        Scales a step's gradient, the L2 term included, down to this Euclidean norm if it is longer
+        (Pascanu et al. 2013). Refused with 'lbfgs'.
+    gradient_accumulation_steps : int, default=1
+        Mini-batches whose gradients are added up for one step, which is then that of a batch so many
+        times as large. What is left at the end of an epoch makes a smaller step. Refused with 'lbfgs'.
+    scoring : str, callable or None, default=None
+        What early stopping and `restore_best` watch: a scorer of scikit-learn's by name or object, a
+        callable ``f(estimator, X, y)``, the greater the better, or "loss", for the validation loss with
+        its sign turned. None: R2. Needs validation data.
+    restore_best : bool or None, default=None
+        Whether to keep the parameters with the best validation score instead of the last. None: with
+        `early_stopping`. True needs validation data.
+    metrics : str, callable or list of them, default=None
+        What to record in `history_` after each epoch, beside the losses: "mse", "rmse", "mae", "mape",
+        "r2", "median_absolute_error", "max_error", "gradient_norm" (the mean over the steps,
+        before clipping; of the last evaluation by 'lbfgs'), and, for
+        validation rows alone, any scorer of scikit-learn's or callable ``f(estimator, X, y)``. Those of
+        training rows are running ones: from the epoch's own forward passes, while the parameters move.
 
     Attributes
     ----------
@@ -581,19 +686,23 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     loss_curve_ : list of float
         Loss of each epoch or iteration, those of earlier warm-started fits included.
     validation_scores_ : list of float or None
-        The R2 of the held-out rows after each epoch, with `early_stopping`.
+        The R2 of the validation rows, or what `scoring` says, after each epoch.
     best_validation_score_ : float or None
         The best of them.
     t_ : int
-        Samples seen by 'sgd' or 'adam'.
+        Samples seen; 0 with 'lbfgs'.
     n_iter_ : int
         Epochs or iterations of the last `fit`.
+    history_ : FitReport
+        Record of the last `fit` and the calls of `partial_fit` since: losses, metrics, learning rate
+        and seconds per epoch, the best epoch and why training stopped.
     n_layers_ : int
         Layers, input and output included.
     n_outputs_ : int
         Units of the output layer.
     out_activation_ : str
-        The function from raw scores to predictions: 'identity', or 'exp' for the Poisson loss.
+        The function from raw scores to predictions: `output_activation`, or 'exp' for the Poisson
+        loss.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -606,6 +715,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     References
     ----------
     Kingma and Ba (2014), "Adam: A method for stochastic optimization", arXiv:1412.6980.
+    Loshchilov and Hutter (2019), "Decoupled weight decay regularization", arXiv:1711.05101.
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting".
     Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural
     networks" (the initial weights).
 
