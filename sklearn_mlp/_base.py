@@ -505,6 +505,8 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             batch_rows = chunk_rows(n_train, max(sizes if permuted else sizes[1:]))
         network = self._make_network(sizes, data, plan, first_pass, incremental, batch_rows, gathered)
         record = self._make_record(first_pass, incremental)
+        if not first_pass and self.scoring != self._scored_by:
+            record.forget_scores()
         record.watch(plan.validated, self.early_stopping)
         common = {
             "network": network,
@@ -661,6 +663,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Make the outcome of a training the state of the estimator."""
         vars(self).update(self._fitted_attributes(training.network, training.loss, training.record))
         self.history_ = training.report
+        self._scored_by = self.scoring
         self._optimizer = training.optimizer
         self._in_partial_fit = incremental
         self._no_improvement_count = training.record.no_improvement_count

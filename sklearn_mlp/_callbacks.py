@@ -48,5 +48,4 @@ class EpochTasks:
 
 def epoch_tasks(estimator):
     """How to make the `EpochTasks` of a fit; None where the estimator has no callbacks to tell."""
-    wanted = hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")
-    return partial(EpochTasks, estimator) if wanted else None
+    return partial(EpochTasks, estimator) if hasattr(estimator, "_skl_callbacks") else None

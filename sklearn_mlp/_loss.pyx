@@ -152,14 +152,20 @@ cdef _total(Loss loss, const floating[:, ::1] raw, targets, const floating[::1] 
         const floating[:, ::1] numbers
         const int32_t[:, ::1] codes
         const void* target
+        const floating* factors = NULL if weights is None else &weights[0]
+        const floating* scores = &raw[0, 0]
+        floating* scratch = &delta[0, 0]
+        Py_ssize_t n_rows = raw.shape[0]
+        double total
     if loss.takes_codes:
         codes = targets
         target = &codes[0, 0]
     else:
         numbers = targets
         target = &numbers[0, 0]
-    return loss_and_delta(&loss.spec, &raw[0, 0], target, NULL if weights is None else &weights[0],
-                          NULL, 0, raw.shape[0], 1.0, &delta[0, 0])
+    with nogil:
+        total = loss_and_delta(&loss.spec, scores, target, factors, NULL, 0, n_rows, 1.0, scratch)
+    return total
 
 
 def _allowed(int code, double parameter):

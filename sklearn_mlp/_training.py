@@ -53,6 +53,11 @@ class Record:
         elif self.best_loss is None:
             self.best_loss = np.inf
 
+    def forget_scores(self):
+        """Begin validation scores afresh, for they cannot be compared with those to come."""
+        self.validation_scores = self.best_validation_score = None
+        self.no_improvement_count = 0
+
     def add(self, n_rows, loss, score, tol):
         """Add an epoch; return whether its validation score is the best so far."""
         self.n_iter += 1
