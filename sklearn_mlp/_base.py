@@ -97,7 +97,7 @@ def _single_column(y):
 
 def _dropout_rates(value, n_hidden):
     listed = isinstance(value, list | tuple | np.ndarray)
-    rates = list(value) if listed else [value] * n_hidden
+    rates = list(value) if listed else [value] * max(n_hidden, 1)
     if listed and len(rates) != n_hidden:
         raise ValueError(
             f"dropout must be one rate for all hidden layers, or a list of one for each; got "
@@ -106,7 +106,9 @@ def _dropout_rates(value, n_hidden):
     for rate in rates:
         if not isinstance(rate, Real) or isinstance(rate, bool) or not 0 <= rate < 1:
             raise ValueError(f"a rate of dropout must be a number in [0, 1); got {value!r}.")
-    return tuple(float(rate) for rate in rates)
+    if not n_hidden and any(rates):
+        raise ValueError(f"dropout={value!r} needs a hidden layer to act on; there is none.")
+    return tuple(float(rate) for rate in rates[:n_hidden])
 
 
 def _resolve_scoring(scoring, kind):
@@ -319,8 +321,8 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         training = self._make_training(data, loss, plan, first_pass, incremental)
         random_state = check_random_state(self.random_state)
         if first_pass:
-            lone = hidden_activations(self.activation, 1)[0] if not plan.hidden else None
-            training.network.initialize(random_state, self.weight_init, lone)
+            lone = hidden_activations(self.activation or "identity", 1) if not plan.hidden else [None]
+            training.network.initialize(random_state, self.weight_init, lone[0])
         rows = None
         if plan.splits:
             rows, validation = self._split(random_state, data, notes)
