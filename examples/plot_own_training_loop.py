@@ -78,8 +78,8 @@ print(f"same weights to 1e-10: {np.allclose(ours, theirs, rtol=0, atol=1e-10)}")
 
 # %%
 # Something that the estimator does not do: predict with an average of the parameters over the last
-# steps, which are one vector. ``forward`` returns raw scores, the greatest is that of the predicted
-# class.
+# steps. As the parameters are one vector, that is one line. (Whether it helps is for the data to say;
+# here it changes little.) ``forward`` returns raw scores, the greatest is that of the predicted class.
 
 
 def accuracy(network):

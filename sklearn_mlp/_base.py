@@ -80,9 +80,9 @@ def _kernel_weights(sample_weight, X, name):
     """Sample weights as the kernels read them."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    if not weights.any():
+    if not np.any(sample_weight):
         raise ValueError(f"{name} is zero for every sample; give some a weight.")
+    weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     return np.ascontiguousarray(weights)
 
 
@@ -118,8 +118,8 @@ def _resolve_scoring(scoring, kind):
     if isinstance(scoring, str) and scoring not in get_scorer_names():
         raise ValueError(
             f"scoring must be 'loss', a name in sklearn.metrics.get_scorer_names() (the greater the "
-            f"better, such as {default_metric(kind)!r}), a callable f(estimator, X, y) or None; got "
-            f"{scoring!r}."
+            f"better: {default_metric(kind)!r}, or 'neg_mean_squared_error' in place of 'mse'), a "
+            f"callable f(estimator, X, y) or None; got {scoring!r}."
         )
     try:
         return resolve([scoring], kind=kind)[0]
@@ -334,8 +334,22 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             tasks.state = partial(
                 self._fitted_attributes, training.network, loss, training.record, snapshot=True
             )
-        training.take(rows, mean_weight, data.targets, data.sample_weight, holdout, random_state, tasks)
+        training.take(
+            rows=rows,
+            mean_weight=mean_weight,
+            targets=data.targets,
+            sample_weight=data.sample_weight,
+            validation=holdout,
+            rescore=plan.validated and not first_pass and not self._same_scores(held_out),
+            random_state=random_state,
+            tasks=tasks,
+        )
+        self._scored_by = (self.scoring, plan.splits)
         return training, notes
+
+    def _same_scores(self, held_out):
+        """Whether validation scores of the fit before can be compared with those of this one."""
+        return held_out[0] is None and self._scored_by == (self.scoring, True)
 
     def _plan(self, incremental, held_out):
         """Check the parameters as far as they can be without the data."""
@@ -388,10 +402,11 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             ("dropout", any(plan.dropout)),
             ("max_grad_norm", self.max_grad_norm is not None),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps != 1),
+            ("learning_rate", self.learning_rate not in ("constant", "invscaling", "adaptive")),
         ):
             if asked:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} is not for solver='lbfgs', which has no random "
+                    f"{name}={getattr(self, name)!r} is not for solver='lbfgs', which takes no "
                     f"mini-batch steps; leave it at its default or use one of {sorted(SOLVERS)}."
                 )
 
@@ -507,8 +522,6 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             batch_rows = chunk_rows(n_train, max(sizes if permuted else sizes[1:]))
         network = self._make_network(sizes, data, plan, first_pass, incremental, batch_rows, gathered)
         record = self._make_record(first_pass, incremental)
-        if not first_pass and self.scoring != self._scored_by:
-            record.forget_scores()
         record.watch(plan.validated, self.early_stopping)
         common = {
             "network": network,
@@ -647,7 +660,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             "_loss": loss,
             "n_layers_": len(network.sizes),
             "n_outputs_": network.sizes[-1],
-            "out_activation_": self._output_activation() if loss.link == "identity" else loss.link,
+            "out_activation_": network.activations[-1][0] if loss.link == "identity" else loss.link,
         }
         if record is not None:
             attributes |= {
@@ -665,7 +678,6 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Make the outcome of a training the state of the estimator."""
         vars(self).update(self._fitted_attributes(training.network, training.loss, training.record))
         self.history_ = training.report
-        self._scored_by = self.scoring
         self._optimizer = training.optimizer
         self._in_partial_fit = incremental
         self._no_improvement_count = training.record.no_improvement_count

@@ -351,6 +351,7 @@ def loss_and_gradient_of(
     Returns
     -------
     loss : float
+        Of several outputs the sum, to which the gradient belongs.
     """
     _check_targets(samples, loss)
     if not params.shape == gradient.shape == (layers.n_params,):
@@ -374,7 +375,7 @@ def loss_and_gradient_of(
         else:
             total = _all_rows[double](layers, <double*> values, samples, loss, space,
                                       <double*> slots, 1 / divisor, accumulate)
-    return loss.reported_scale * total / divisor
+    return total / divisor
 
 
 cdef double _all_rows(

@@ -55,8 +55,9 @@ cdef class Loss:
 
     Parameters
     ----------
-    name : str
-        One of ``LOSSES``. "binary_log_loss" is the sum of one logistic loss per output (binary and
+    name : {"squared_error", "absolute_error", "huber", "quantile", "poisson", "binary_log_loss", \
+            "log_loss"}
+        "binary_log_loss" is the sum of one logistic loss per output (binary and
         multilabel classification), "log_loss" the softmax cross-entropy of one class per row.
     n_outputs : int
         Raw scores per row.
@@ -76,6 +77,14 @@ cdef class Loss:
     reported_scale : float
         Factor from the sum over outputs, to which the gradient belongs, to the loss that is
         reported: scikit-learn reports the mean over outputs of the squared error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mlp.losses import Loss
+    >>> loss = Loss("quantile", n_outputs=1, parameter=0.9)
+    >>> loss.total(np.array([[1.0], [1.0]]), np.array([[3.0], [0.0]]))  # 0.9 * 2 + 0.1 * 1
+    1.9
     """
 
     def __init__(self, str name, Py_ssize_t n_outputs, parameter=None):

@@ -288,7 +288,7 @@ class Network:
         -------
         scores : ndarray of shape (n_rows, n_outputs)
         """
-        samples = Samples(self._checked(X) if check else X)
+        samples = self._samples(self._checked(X) if check else X)
         return predict_batches(self.layers, self.params, samples, out=out)
 
     def loss_and_gradient(
@@ -313,7 +313,7 @@ class Network:
             output, otherwise numbers. With ``check=False`` of two dimensions, int32 for the log losses
             and of the network's dtype for the others.
         loss : str or Loss, default="squared_error"
-            A name of ``sklearn_mlp._loss.LOSSES``, or a `Loss` with a parameter of its own.
+            A name, or a `sklearn_mlp.losses.Loss`, which may have a parameter of its own.
         sample_weight : array-like of shape (n_rows,), default=None
             Not negative and not all zero. The loss is the weighted mean.
         out : ndarray of shape (n_params,), default=None
@@ -328,6 +328,7 @@ class Network:
         Returns
         -------
         loss : float
+            Of several outputs the sum, to which the gradient belongs.
         gradient : ndarray of shape (n_params,)
             In the layout of `params`.
 
@@ -342,13 +343,18 @@ class Network:
         if accumulate and out is None:
             raise ValueError("accumulate=True needs the gradient to add to as out.")
         gradient = empty_vector(self.params.size, self.dtype) if out is None else out
-        samples = Samples(X, y, sample_weight)
+        samples = self._samples(X, y, sample_weight)
         scratch = self.scratch(min(samples.n_rows, 1024)) if scratch is None else scratch
         divisor = samples.n_rows if sample_weight is None else float(sample_weight.sum(dtype=float))
         value = loss_and_gradient_of(
             self.layers, self.params, samples, loss, scratch, gradient, divisor, accumulate
         )
         return value, gradient
+
+    def _samples(self, X, y=None, sample_weight=None):
+        if X.dtype != self.dtype:
+            raise TypeError(f"X is {X.dtype} and the network {self.dtype}; convert it, or check=True.")
+        return Samples(X, y, sample_weight)
 
     def _checked(self, X, y=None, loss=None, sample_weight=None):
         X = check_array(X, accept_sparse="csr", dtype=self.dtype, order="C", input_name="X")
@@ -366,7 +372,7 @@ class Network:
                 f"y has shape {y.shape}; loss {loss.name!r} takes {(X.shape[0], loss.n_targets)}."
             )
         limit = loss.n_outputs if loss.name == "log_loss" else 2
-        if loss.takes_codes and not np.isin(y, np.arange(limit)).all():
+        if loss.takes_codes and not self._are_codes(y, limit):
             raise ValueError(f"loss {loss.name!r} takes integers from 0 to {limit - 1} as y.")
         if sample_weight is not None:
             sample_weight = np.ascontiguousarray(
@@ -375,6 +381,11 @@ class Network:
             if not sample_weight.any():
                 raise ValueError("sample_weight is zero for every row.")
         return X, np.ascontiguousarray(y, dtype=dtype), sample_weight
+
+    @staticmethod
+    def _are_codes(y, limit):
+        numeric = y.dtype.kind in "biuf"
+        return numeric and bool((y >= 0).all() and (y < limit).all() and (y % 1 == 0).all())
 
     # Views.
 

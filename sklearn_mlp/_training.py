@@ -53,11 +53,6 @@ class Record:
         elif self.best_loss is None:
             self.best_loss = np.inf
 
-    def forget_scores(self):
-        """Begin validation scores afresh, for they cannot be compared with those to come."""
-        self.validation_scores = self.best_validation_score = None
-        self.no_improvement_count = 0
-
     def add(self, n_rows, loss, score, tol):
         """Add an epoch; return whether its validation score is the best so far."""
         self.n_iter += 1
@@ -158,7 +153,7 @@ class Training:
         )
         self.best = empty_vector(params.size, params.dtype) if self.keep_best else None
 
-    def take(self, rows, mean_weight, targets, sample_weight, validation, random_state, tasks):
+    def take(self, rows, mean_weight, targets, sample_weight, validation, rescore, random_state, tasks):
         """Train on these rows.
 
         Parameters
@@ -172,12 +167,16 @@ class Training:
         sample_weight : ndarray of shape (n_samples,) or None
             The same, without the weights of classes.
         validation : Holdout or None
+        rescore : bool
+            Whether earlier validation scores cannot be compared with those to come; then the
+            parameters as they are set the score to beat.
         random_state : RandomState
             Shuffles the rows.
         tasks : EpochTasks or None
         """
         self.rows, self.validation, self.random_state = rows, validation, random_state
         self.targets, self.sample_weight, self.tasks = targets, sample_weight, tasks
+        self.rescore = rescore
         self.n_rows = self.samples.n_rows if rows is None else rows.size
         self.mean_weight = self.trainer.mean_weight = mean_weight
         self.improved = False
@@ -197,6 +196,8 @@ class Training:
         """
         self.record.n_iter = 0
         self.began = perf_counter() - (self.report["seconds"][-1] if len(self.report) else 0)
+        if self.rescore:
+            self._rescore()
         try:
             notes = self._run()
         except KeyboardInterrupt:
@@ -210,6 +211,12 @@ class Training:
         if self.tasks is not None:
             self.tasks.close()
         return notes
+
+    def _rescore(self):
+        score = self.validation.evaluate().score
+        self.record.best_validation_score = score if np.isfinite(score) else -np.inf
+        self.record.no_improvement_count = 0
+        self.improved = self.keep_best
 
     def _interrupted(self):
         pass
@@ -329,10 +336,10 @@ class StochasticTraining(Training):
             track_norm=self.track_norm,
         )
 
-    def take(self, rows, mean_weight, targets, sample_weight, validation, random_state, tasks):
-        super().take(rows, mean_weight, targets, sample_weight, validation, random_state, tasks)
+    def take(self, *args, **kwargs):
+        super().take(*args, **kwargs)
         if any(self.dropout):  # drawn only then, so that other fits draw as scikit-learn does
-            self.trainer.dropout_seed = random_state.randint(2**32, dtype=np.uint64)
+            self.trainer.dropout_seed = self.random_state.randint(2**32, dtype=np.uint64)
 
     def _run(self):
         schedule = self.optimizer.schedule
@@ -356,6 +363,8 @@ class StochasticTraining(Training):
             if self._stop(halted):
                 return []
         self.report.stop_reason = "max_iter"
+        if schedule.has_end:
+            return []
         return [
             partial(
                 warnings.warn,

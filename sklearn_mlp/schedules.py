@@ -466,6 +466,8 @@ def _name(schedule):
 class Run:
     """What one training remembers of its schedule; `value` is the rate in use."""
 
+    has_end = False  # whether the last epoch is where it was meant to lead
+
     def __init__(self, initial):
         self.initial = initial
         self.value = float(initial)
@@ -524,6 +526,7 @@ class PerStep(Run):
     def __init__(self, initial, schedule, n_epochs):
         super().__init__(initial)
         self.schedule = schedule
+        self.has_end = isinstance(schedule, Schedule) and schedule.needs_horizon
         self.n_epochs = None if n_epochs is None else int(n_epochs)
         self.epoch = self.step = 0
 

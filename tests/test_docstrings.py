@@ -9,7 +9,7 @@ import sklearn_mlp
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in [sklearn_mlp, sklearn_mlp.optimizers, sklearn_mlp.schedules]
+    for module in [sklearn_mlp, sklearn_mlp.losses, sklearn_mlp.optimizers, sklearn_mlp.schedules]
     for name in module.__all__
     if not inspect.ismodule(getattr(module, name))
 }
