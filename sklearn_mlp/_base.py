@@ -80,9 +80,9 @@ def _kernel_weights(sample_weight, X, name):
     """Sample weights as the kernels read them."""
     if sample_weight is None:
         return None
-    if not np.any(sample_weight):
-        raise ValueError(f"{name} is zero for every sample; give some a weight.")
     weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError(f"{name} is zero for every sample; give some a weight.")
     return np.ascontiguousarray(weights)
 
 
