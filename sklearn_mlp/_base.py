@@ -25,36 +25,10 @@ from sklearn_mlp._metrics import default_metric, resolve, wants_gradient_norm
 from sklearn_mlp._network import INITIALIZATIONS, Network, hidden_activations
 from sklearn_mlp._optim import SOLVERS
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._sparse import kernel_input
 from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
 from sklearn_mlp._validation import Holdout
 from sklearn_mlp.schedules import LEARNING_RATE_LIMIT, SCHEDULE_NAMES, Run, Schedule, make_run
-
-
-def _kernel_input(X):
-    """`X` as the kernels read it: a C-ordered array as it is, a sparse matrix as checked CSR."""
-    if not issparse(X):
-        return X
-    # Nothing has looked at these arrays yet, and the kernels follow them without a check. (SciPy's
-    # own check_format skips them where the last pointer is 0.)
-    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
-    pointers, n_entries = X.indptr, min(X.indices.size, X.data.size)
-    if (
-        pointers.shape != (n_major + 1,)
-        or pointers[0] != 0
-        or (np.diff(pointers) < 0).any()
-        or pointers[-1] > n_entries
-    ):
-        raise ValueError(
-            f"X is not a valid {X.format.upper()} matrix: indptr must hold {n_major + 1} numbers "
-            f"that begin with 0, never fall, and end with at most the {n_entries} stored entries."
-        )
-    indices = X.indices[: pointers[-1]]
-    if indices.size and not 0 <= indices.min() <= indices.max() < n_minor:
-        raise ValueError(
-            f"X is not a valid {X.format.upper()} matrix: its indices reach from {indices.min()} to "
-            f"{indices.max()}, and they must lie between 0 and {n_minor - 1}."
-        )
-    return X.tocsr()
 
 
 def _hidden_layer_sizes(value):
@@ -423,7 +397,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             order="C",
             reset=first_pass,
         )
-        X = _kernel_input(X)
+        X = kernel_input(X)
         y = _single_column(y)
         self._learn_targets(y, first_pass, incremental, classes)
         targets = self._encode_targets(y, X.dtype, "partial_fit" if incremental else "fit")
@@ -455,7 +429,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 order="C",
                 reset=False,
             )
-            X, y = _kernel_input(X), _single_column(y)
+            X, y = kernel_input(X), _single_column(y)
             targets = self._encode_targets(y, X.dtype, y_name)
             if targets.shape[1] != loss.n_targets:
                 raise ValueError(
@@ -570,13 +544,16 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         require_memory(n_values * data.X.dtype.itemsize, f"training a network of layer sizes {sizes}")
         if first_pass:
             return Network(sizes, plan.activations, data.X.dtype)
-        network = self._network if incremental else self._network.copy()
+        # A model that was loaded as a memory map may be read-only: it is trained as a copy.
+        own = incremental and self._network.params.flags.writeable
+        network = self._network if own else self._network.copy()
         network.set_activations(plan.activations)
         return network
 
     def _make_optimizer(self, network, plan, incremental):
         optimizer = getattr(self, "_optimizer", None)
         if incremental and optimizer is not None:
+            optimizer.state.make_writeable()
             return optimizer
         kind = SOLVERS[self.solver]
         settings = kind(**{own: getattr(self, name) for own, name in kind.estimator_parameters.items()})
@@ -791,7 +768,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         X = validate_data(
             self, X, accept_sparse=["csr", "csc"], dtype=network.dtype, order="C", reset=False
         )
-        return predict_batches(network.layers, network.params, Samples(_kernel_input(X)))
+        return predict_batches(network.layers, network.params, Samples(kernel_input(X)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

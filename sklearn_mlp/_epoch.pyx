@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sklearn_mlp._memory import empty_vector
+from sklearn_mlp._sparse import check_pointers
 
 from sklearn_mlp._blas cimport GEMM_WORK
 from sklearn_mlp._dense cimport (
@@ -62,6 +63,13 @@ cdef const void* _address(array, dtype) except? NULL:
     return &view[0]
 
 
+cdef void* _slots(array, dtype) except? NULL:
+    """`_address` of an array that is written to."""
+    if array is not None and not array.flags.writeable:
+        raise ValueError("an array to be written to is read-only")
+    return <void*> _address(array, dtype)
+
+
 def chunk_rows(Py_ssize_t n_rows, Py_ssize_t widest):
     """Rows to take at a time, so that the widest block fits the cache and memory stays constant."""
     return max(1, min(n_rows, max(32, CHUNK_VALUES // widest)))
@@ -73,7 +81,7 @@ cdef class Samples:
     Parameters
     ----------
     X : ndarray (C order) or CSR of shape (n_rows, n_features), dtype float32 or float64
-        The caller answers for a CSR's format (`check_format`).
+        The caller answers for a CSR's column indices (`kernel_input` checks them).
     targets : ndarray of shape (n_rows, n_targets) or None
         int32 codes or values of X's dtype, as the loss takes them, C order.
     weights : ndarray of shape (n_rows,), dtype as X, or None
@@ -95,9 +103,12 @@ cdef class Samples:
         if self.dtype != np.float32 and self.dtype != np.float64:
             raise TypeError(f"samples are float32 or float64; got {self.dtype}")
         for name, array in (("targets", targets), ("weights", weights)):
-            if array is not None and array.shape[0] != self.n_rows:
-                raise ValueError(f"{array.shape[0]} {name} for {self.n_rows} rows")
+            if array is not None and array.shape[:1] != (self.n_rows,):
+                raise ValueError(f"{name} of shape {array.shape} for {self.n_rows} rows")
+        if weights is not None and weights.ndim != 1:
+            raise ValueError(f"weights must have one dimension; got shape {weights.shape}")
         if issparse(X):
+            check_pointers(X)
             indices = X.indices.astype(np.int32, copy=False)
             indptr = X.indptr.astype(np.int64, copy=False)
             # A CSR without entries has no addresses to read from; any non-NULL marks it sparse.
@@ -151,13 +162,13 @@ cdef class Workspace:
         self.widths = (layers.n_columns, layers.n_slopes, layers.widest)
         self.capacity = self.spec.capacity = capacity
         self.dtype = np.dtype(dtype)
-        self.spec.gathered = <void*> _address(blocks[0], dtype)
-        self.spec.activations = <void*> _address(blocks[1], dtype)
-        self.spec.slopes = <void*> _address(blocks[2], dtype)
-        self.spec.delta = <void*> _address(blocks[3], dtype)
-        self.spec.delta_below = <void*> _address(blocks[4], dtype)
-        self.spec.work = <void*> _address(work, dtype)
-        self.spec.outputs = <void*> _address(outputs, dtype)
+        self.spec.gathered = _slots(blocks[0], dtype)
+        self.spec.activations = _slots(blocks[1], dtype)
+        self.spec.slopes = _slots(blocks[2], dtype)
+        self.spec.delta = _slots(blocks[3], dtype)
+        self.spec.delta_below = _slots(blocks[4], dtype)
+        self.spec.work = _slots(work, dtype)
+        self.spec.outputs = _slots(outputs, dtype)
 
 
 cdef class Trainer:
@@ -252,9 +263,9 @@ cdef class Trainer:
         self.alpha, self.max_grad_norm, self.mean_weight = alpha, max_grad_norm, 1
         self.with_norm = track_norm or max_grad_norm > 0
         self.single = dtype == np.float32
-        self.params = <void*> _address(params, dtype)
-        self.moments = <void*> _address(moments, dtype)
-        self.gradient_values = <void*> _address(self.gradient, dtype)
+        self.params = _slots(params, dtype)
+        self.moments = _slots(moments, dtype)
+        self.gradient_values = _slots(self.gradient, dtype)
         self.start_epoch(0)
 
     def start_epoch(self, uint64_t epoch):
@@ -359,21 +370,24 @@ def loss_and_gradient_of(
                          f"a network of {layers.n_params} parameters")
     if samples.spec.n_features != layers.specs[0].n_in:
         raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
+    if loss.n_outputs != layers.specs[layers.n_layers - 1].n_out:
+        raise ValueError(f"a loss of {loss.n_outputs} outputs for a network of "
+                         f"{layers.specs[layers.n_layers - 1].n_out}")
     if space.dtype != samples.dtype or space.widths != (
         layers.n_columns, layers.n_slopes, layers.widest
     ):
         raise ValueError("the scratch was made for another network or dtype")
     cdef:
-        void* values = <void*> _address(params, samples.dtype)
-        void* slots = <void*> _address(gradient, samples.dtype)
+        const void* values = _address(params, samples.dtype)
+        void* slots = _slots(gradient, samples.dtype)
         bint single = samples.dtype == np.float32
         double total
     with nogil:
         if single:
-            total = _all_rows[float](layers, <float*> values, samples, loss, space, <float*> slots,
+            total = _all_rows[float](layers, <const float*> values, samples, loss, space, <float*> slots,
                                      1 / divisor, accumulate)
         else:
-            total = _all_rows[double](layers, <double*> values, samples, loss, space,
+            total = _all_rows[double](layers, <const double*> values, samples, loss, space,
                                       <double*> slots, 1 / divisor, accumulate)
     return total / divisor
 
@@ -482,8 +496,9 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None, out=N
     n_rows = samples.n_rows if rows is None else rows.shape[0]
     shape = (n_rows, layers.specs[layers.n_layers - 1].n_out)
     raw = np.empty(shape, samples.dtype) if out is None else out
-    if raw.shape != shape:
-        raise ValueError(f"out must have shape {shape}; got {raw.shape}")
+    if raw.shape != shape or raw.dtype != samples.dtype:
+        raise ValueError(f"out must have shape {shape} and dtype {samples.dtype}; got {raw.shape} and "
+                         f"{raw.dtype}")
     if n_rows == 0:
         return raw
     if params.dtype == np.float32:

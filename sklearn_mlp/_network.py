@@ -4,7 +4,6 @@ from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
@@ -13,6 +12,7 @@ from sklearn_mlp._dense import LayerTable
 from sklearn_mlp._epoch import Samples, Workspace, loss_and_gradient_of, predict_batches
 from sklearn_mlp._loss import Loss
 from sklearn_mlp._memory import empty_vector, require_memory
+from sklearn_mlp._sparse import kernel_input
 
 # Values drawn at a time when weights are initialised: RandomState draws float64, the parameters may
 # be float32, and a second copy of a large layer is not wanted.
@@ -357,12 +357,12 @@ class Network:
         return Samples(X, y, sample_weight)
 
     def _checked(self, X, y=None, loss=None, sample_weight=None):
-        X = check_array(X, accept_sparse="csr", dtype=self.dtype, order="C", input_name="X")
-        if issparse(X):
-            X.check_format()
+        X = kernel_input(
+            check_array(X, accept_sparse=["csr", "csc"], dtype=self.dtype, order="C", input_name="X")
+        )
         if X.shape[1] != self.sizes[0]:
             raise ValueError(f"X has {X.shape[1]} features; the network takes {self.sizes[0]}.")
-        if y is None:
+        if loss is None:
             return X
         dtype = np.int32 if loss.takes_codes else self.dtype
         y = check_array(y, dtype=None, ensure_2d=False, allow_nd=False, input_name="y")
@@ -380,7 +380,11 @@ class Network:
             )
             if not sample_weight.any():
                 raise ValueError("sample_weight is zero for every row.")
-        return X, np.ascontiguousarray(y, dtype=dtype), sample_weight
+        with np.errstate(over="ignore"):
+            y = np.ascontiguousarray(y, dtype=dtype)
+        if not np.isfinite(y).all():
+            raise ValueError(f"y has values too large for {dtype}.")
+        return X, y, sample_weight
 
     @staticmethod
     def _are_codes(y, limit):

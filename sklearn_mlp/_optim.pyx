@@ -54,6 +54,11 @@ cdef class OptimizerState:
         self.moments = moments
         self.n_steps = n_steps
 
+    def make_writeable(self):
+        """Copy the moments if they are read-only, as those of a model loaded as a memory map."""
+        if not self.moments.flags.writeable:
+            self.moments = self.moments.copy()
+
     def __reduce__(self):
         return OptimizerState, (self.moments, self.n_steps)
 
@@ -74,7 +79,7 @@ cdef class Optimizer:
         moments.fill(0)
         return OptimizerState(moments.reshape(self.n_moments, params.shape[0]))
 
-    def step(self, params, gradient, OptimizerState state, double lr, *,
+    def step(self, params, gradient, OptimizerState state not None, double lr, *,
              n_weights=None, double l2=0.0, max_norm=None):
         """Move `params` one step against `gradient`, in place.
 
@@ -111,10 +116,10 @@ cdef class Optimizer:
         """
         cdef double norm
         moments = state.moments
-        if not (params.shape == gradient.shape == moments.shape[1:] and params.ndim == 1):
+        if params.shape != gradient.shape or moments.shape != (self.n_moments, params.size):
             raise ValueError(
-                f"params, gradient and state do not belong together: shapes {params.shape}, "
-                f"{gradient.shape} and {moments.shape}")
+                f"params, gradient and the state of {type(self).__name__} do not belong together: "
+                f"shapes {params.shape}, {gradient.shape} and {moments.shape}")
         if not params.dtype == gradient.dtype == moments.dtype:
             raise ValueError(
                 f"params, gradient and state have dtypes {params.dtype}, {gradient.dtype} and "

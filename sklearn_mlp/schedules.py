@@ -485,14 +485,17 @@ class Constant(Run):
     def __init__(self, initial, power_t):
         super().__init__(initial)
         self.power_t = power_t
-        self._rates = np.empty(0)
+        self._rates = None
 
     def start_epoch(self, n_steps):
         """The same array each time, refilled."""
-        if self._rates.shape[0] != n_steps:
+        if self._rates is None or self._rates.shape[0] != n_steps:
             self._rates = np.empty(n_steps)
         self._rates.fill(self.value)
         return self._rates
+
+    def __getstate__(self):
+        return {**vars(self), "_rates": None}
 
 
 class InvScaling(Constant):
