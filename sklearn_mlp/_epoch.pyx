@@ -384,8 +384,8 @@ def loss_and_gradient_of(
         double total
     with nogil:
         if single:
-            total = _all_rows[float](layers, <const float*> values, samples, loss, space, <float*> slots,
-                                     1 / divisor, accumulate)
+            total = _all_rows[float](layers, <const float*> values, samples, loss, space,
+                                     <float*> slots, 1 / divisor, accumulate)
         else:
             total = _all_rows[double](layers, <const double*> values, samples, loss, space,
                                       <double*> slots, 1 / divisor, accumulate)
