@@ -21,7 +21,7 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._callbacks import CallbackSupportMixin, epoch_tasks
 from sklearn_mlp._epoch import Samples, chunk_rows, predict_batches
 from sklearn_mlp._memory import require_memory
-from sklearn_mlp._metrics import default_metric, resolve, wants_gradient_norm
+from sklearn_mlp._metrics import Metric, default_metric, resolve, resolve_one, wants_gradient_norm
 from sklearn_mlp._network import INITIALIZATIONS, Network, hidden_activations
 from sklearn_mlp._optim import SOLVERS
 from sklearn_mlp._report import FitReport
@@ -96,7 +96,7 @@ def _resolve_scoring(scoring, kind):
             f"callable f(estimator, X, y) or None; got {scoring!r}."
         )
     try:
-        return resolve([scoring], kind=kind)[0]
+        return resolve_one(scoring, kind)
     except ValueError as error:
         raise ValueError(f"scoring={scoring!r} is not usable: {error}") from None
 
@@ -286,11 +286,21 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         first_pass = not hasattr(self, "_network") or not (self.warm_start or incremental)
         data = self._validate(X, y, sample_weight, first_pass, incremental, classes)
         loss = self._make_loss(data.targets)
-        for metric in plan.metrics:
+        watched = [plan.scoring] if isinstance(plan.scoring, Metric) else []
+        for metric in plan.metrics + watched:
             metric.check(loss.link, loss.n_outputs)
         validation = (
             None if held_out[0] is None else self._validate_more(*held_out, "X_val", loss, data.X.dtype)
         )
+        if (
+            validation
+            and plan.scoring is None
+            and not is_classifier(self)
+            and len(validation.targets) < 2
+        ):
+            raise ValueError(
+                "X_val has one row, for which R2 is not defined; give more, or set scoring='loss'."
+            )
         notes = self._parameter_notes(data.X.shape[0], plan, incremental)
         training = self._make_training(data, loss, plan, first_pass, incremental)
         random_state = check_random_state(self.random_state)
@@ -435,13 +445,14 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 raise ValueError(
                     f"y has {targets.shape[1]} columns and the model {loss.n_targets} outputs."
                 )
-        except ValueError as error:
+            weights = _kernel_weights(sample_weight, X, weight_name)
+        except (TypeError, ValueError) as error:
             if name == "X":
                 raise
             raise type(error)(
-                f"The validation data ({name}, {y_name}) are not usable: {error}"
+                f"The validation data ({name}, {y_name}, {weight_name}) are not usable: {error}"
             ) from error
-        return Data(X, targets, y, _kernel_weights(sample_weight, X, weight_name))
+        return Data(X, targets, y, weights)
 
     def _input_dtype(self, first_pass):
         """What `validate_data` is to convert the input to."""
@@ -522,7 +533,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             shuffle=self.shuffle,
             incremental=incremental,
             dropout=plan.dropout,
-            accumulation_steps=self.gradient_accumulation_steps,
+            accumulation_steps=min(self.gradient_accumulation_steps, ceil(n_train / batch_rows)),
             max_grad_norm=self.max_grad_norm or 0.0,
         )
 
@@ -546,7 +557,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return Network(sizes, plan.activations, data.X.dtype)
         # A model that was loaded as a memory map may be read-only: it is trained as a copy.
         own = incremental and self._network.params.flags.writeable
-        network = self._network if own else self._network.copy()
+        network = copy(self._network) if own else self._network.copy()
         network.set_activations(plan.activations)
         return network
 
@@ -554,7 +565,10 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         optimizer = getattr(self, "_optimizer", None)
         if incremental and optimizer is not None:
             optimizer.state.make_writeable()
-            return optimizer
+            if getattr(optimizer.schedule, "n_epochs", None) is None:
+                return optimizer
+            # The schedule of a fit ended with it; partial_fit begins one that has no end.
+            return OptimizerRun(optimizer.settings, optimizer.state, plan.schedule)
         kind = SOLVERS[self.solver]
         settings = kind(**{own: getattr(self, name) for own, name in kind.estimator_parameters.items()})
         return OptimizerRun(settings, settings.init(network.params), plan.schedule)
@@ -644,9 +658,11 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 "n_iter_": record.n_iter,
                 "t_": record.t,
                 "loss_": record.loss,
-                "loss_curve_": list(record.loss_curve) if snapshot else record.loss_curve,
+                "loss_curve_": copy(record.loss_curve) if snapshot else record.loss_curve,
                 "best_loss_": record.best_loss,
-                "validation_scores_": record.validation_scores,
+                "validation_scores_": (
+                    copy(record.validation_scores) if snapshot else record.validation_scores
+                ),
                 "best_validation_score_": record.best_validation_score,
             }
         return attributes

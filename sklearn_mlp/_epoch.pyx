@@ -109,11 +109,10 @@ cdef class Samples:
             raise ValueError(f"weights must have one dimension; got shape {weights.shape}")
         if issparse(X):
             check_pointers(X)
-            indices = X.indices.astype(np.int32, copy=False)
-            indptr = X.indptr.astype(np.int64, copy=False)
+            indptr = np.ascontiguousarray(X.indptr, np.int64)
             # A CSR without entries has no addresses to read from; any non-NULL marks it sparse.
-            values = X.data if X.nnz else np.zeros(1, self.dtype)
-            indices = indices if X.nnz else np.zeros(1, np.int32)
+            values = np.ascontiguousarray(X.data if X.nnz else np.zeros(1, self.dtype))
+            indices = np.ascontiguousarray(X.indices if X.nnz else np.zeros(1), np.int32)
             self.owners = (values, indices, indptr, targets, weights)
             self.spec.values = _address(values, self.dtype)
             self.spec.indices = <const int32_t*> _address(indices, np.int32)
@@ -122,6 +121,8 @@ cdef class Samples:
             self.owners = (X, targets, weights)
             self.spec.values = _address(X, self.dtype)
         if targets is not None:
+            if targets.ndim != 2:
+                raise ValueError(f"targets must have two dimensions; got shape {targets.shape}")
             self.n_targets = targets.shape[1]
             self.has_codes = targets.dtype.kind == "i"
             self.spec.targets = _address(targets, np.int32 if self.has_codes else self.dtype)
@@ -496,6 +497,8 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None, out=N
     n_rows = samples.n_rows if rows is None else rows.shape[0]
     shape = (n_rows, layers.specs[layers.n_layers - 1].n_out)
     raw = np.empty(shape, samples.dtype) if out is None else out
+    if not isinstance(raw, np.ndarray):
+        raise TypeError(f"out must be an ndarray; got {type(raw).__name__}")
     if raw.shape != shape or raw.dtype != samples.dtype:
         raise ValueError(f"out must have shape {shape} and dtype {samples.dtype}; got {raw.shape} and "
                          f"{raw.dtype}")

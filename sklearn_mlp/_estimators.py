@@ -159,7 +159,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         Epochs or iterations of the last `fit`.
     history_ : FitReport
         Record of the last `fit` and the calls of `partial_fit` since: losses, metrics, learning rate
-        and seconds per epoch, the best epoch and why training stopped.
+        and seconds per epoch, the best epoch and why training stopped. It begins anew where a call
+        records other things than the one before.
     n_layers_ : int
         Layers, input and output included.
     n_outputs_ : int
@@ -380,14 +381,18 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         return compute_sample_weight(self._whole(self.class_weight), y)
 
     def _whole(self, weight):
-        """`weight` with a number for every class, where it is a dict."""
-        if self._multilabel() or isinstance(weight, str):
+        """`weight` with a number for every class, where it is a dict or a list of them."""
+        if isinstance(weight, str):
             return weight
+        if self._multilabel():
+            return [{0: 1.0, 1: 1.0, **table} for table in weight]
         return {label: weight.get(label, 1.0) for label in self.classes_.tolist()}
 
     def _check_class_weights(self, tables):
         """Check the dict of each target: one for classes, or one for each label."""
-        if self._multilabel() != isinstance(self.class_weight, list):
+        if self._multilabel() != isinstance(self.class_weight, list) or not all(
+            isinstance(table, dict) for table in tables
+        ):
             raise ValueError(
                 "class_weight must be a list of one dict per label for multilabel targets, and a dict "
                 f"or 'balanced' for others; got {self.class_weight!r}."
@@ -695,7 +700,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         Epochs or iterations of the last `fit`.
     history_ : FitReport
         Record of the last `fit` and the calls of `partial_fit` since: losses, metrics, learning rate
-        and seconds per epoch, the best epoch and why training stopped.
+        and seconds per epoch, the best epoch and why training stopped. It begins anew where a call
+        records other things than the one before.
     n_layers_ : int
         Layers, input and output included.
     n_outputs_ : int

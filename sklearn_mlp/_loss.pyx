@@ -139,7 +139,10 @@ cdef class Loss:
         weights : ndarray of shape (n_rows,), dtype as `raw`, or None
         """
         n_rows = raw.shape[0]
-        if raw.shape[1] != self.n_outputs or targets.shape != (n_rows, self.n_targets):
+        if (
+            n_rows == 0 or raw.shape != (n_rows, self.n_outputs)
+            or targets.shape != (n_rows, self.n_targets)
+        ):
             raise ValueError(f"raw scores of shape {raw.shape} and targets of shape {targets.shape} "
                              f"for {self.n_outputs} outputs of loss {self.name!r}")
         if self.name == "log_loss" and not 0 <= targets.min() <= targets.max() < self.n_outputs:

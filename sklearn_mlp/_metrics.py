@@ -306,7 +306,7 @@ def resolve(metrics, *, kind):
         If something is neither a name nor a scorer nor a callable.
     """
     given = _as_list(metrics)
-    resolved = [_resolve_one(metric, kind) for metric in given if not _is_gradient_norm(metric)]
+    resolved = [resolve_one(metric, kind) for metric in given if not _is_gradient_norm(metric)]
     names = [metric.name for metric in resolved] + [GRADIENT_NORM] * sum(map(_is_gradient_norm, given))
     for name in names:
         if names.count(name) > 1:
@@ -346,7 +346,7 @@ def _as_list(metrics):
     raise TypeError(f"metrics must be a name, a callable or a list of these, got {metrics!r}.")
 
 
-def _resolve_one(metric, kind):
+def resolve_one(metric, kind):
     if isinstance(metric, str):
         return _named(metric, kind)
     if isinstance(metric, _BaseScorer):

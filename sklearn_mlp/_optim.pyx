@@ -51,6 +51,8 @@ cdef class OptimizerState:
     """
 
     def __init__(self, moments, n_steps=0):
+        if not isinstance(moments, np.ndarray):
+            raise TypeError(f"moments must be an ndarray; got {type(moments).__name__}")
         self.moments = moments
         self.n_steps = n_steps
 
@@ -61,6 +63,18 @@ cdef class OptimizerState:
 
     def __reduce__(self):
         return OptimizerState, (self.moments, self.n_steps)
+
+
+def _in_range(name, value, allowed, what):
+    if not allowed:
+        raise ValueError(f"{name} must be {what}; got {value!r}")
+    return value
+
+
+cdef _set_betas(OptimSpec* spec, beta_1, beta_2, epsilon):
+    spec.beta_1 = _in_range("beta_1", beta_1, 0 <= beta_1 < 1, "in [0, 1)")
+    spec.beta_2 = _in_range("beta_2", beta_2, 0 <= beta_2 < 1, "in [0, 1)")
+    spec.epsilon = _in_range("epsilon", epsilon, epsilon > 0, "> 0")
 
 
 cdef class Optimizer:
@@ -116,7 +130,10 @@ cdef class Optimizer:
         """
         cdef double norm
         moments = state.moments
-        if params.shape != gradient.shape or moments.shape != (self.n_moments, params.size):
+        for name, array in (("params", params), ("gradient", gradient)):
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"{name} must be an ndarray; got {type(array).__name__}")
+        if params.shape != gradient.shape or moments.shape != (self.spec.n_moments, params.size):
             raise ValueError(
                 f"params, gradient and the state of {type(self).__name__} do not belong together: "
                 f"shapes {params.shape}, {gradient.shape} and {moments.shape}")
@@ -127,6 +144,10 @@ cdef class Optimizer:
         n_weights = params.shape[0] if n_weights is None else n_weights
         if not 0 <= n_weights <= params.shape[0]:
             raise ValueError(f"n_weights must be in [0, {params.shape[0]}]; got {n_weights}")
+        if not (0 <= lr < np.inf and 0 <= l2 < np.inf and state.n_steps >= 0):
+            raise ValueError(
+                f"lr and l2 must be finite and not negative, and so must the steps taken; got lr={lr}, "
+                f"l2={l2} and {state.n_steps} steps")
         if max_norm is not None and not max_norm > 0:
             raise ValueError(f"max_norm must be > 0 or None; got {max_norm}")
         limit = 0 if max_norm is None else max_norm
@@ -179,8 +200,8 @@ cdef class SGD(Optimizer):
     estimator_parameters = {"momentum": "momentum", "nesterov": "nesterovs_momentum"}
 
     def __init__(self, momentum=0.9, nesterov=True):
-        self.spec.code = SGD_CODE
-        self.spec.momentum = momentum
+        self.spec.code, self.spec.n_moments = SGD_CODE, 1
+        self.spec.momentum = _in_range("momentum", momentum, 0 <= momentum <= 1, "in [0, 1]")
         self.spec.nesterov = nesterov
 
     def __reduce__(self):
@@ -214,10 +235,8 @@ cdef class Adam(Optimizer):
     estimator_parameters = {"beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon"}
 
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
-        self.spec.code = ADAM_CODE
-        self.spec.beta_1 = beta_1
-        self.spec.beta_2 = beta_2
-        self.spec.epsilon = epsilon
+        self.spec.code, self.spec.n_moments = ADAM_CODE, 2
+        _set_betas(&self.spec, beta_1, beta_2, epsilon)
 
     def __reduce__(self):
         return Adam, (self.spec.beta_1, self.spec.beta_2, self.spec.epsilon)
@@ -253,11 +272,9 @@ cdef class AdamW(Optimizer):
                             "weight_decay": "weight_decay"}
 
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01):
-        self.spec.code = ADAMW_CODE
-        self.spec.beta_1 = beta_1
-        self.spec.beta_2 = beta_2
-        self.spec.epsilon = epsilon
-        self.spec.weight_decay = weight_decay
+        self.spec.code, self.spec.n_moments = ADAMW_CODE, 2
+        _set_betas(&self.spec, beta_1, beta_2, epsilon)
+        self.spec.weight_decay = _in_range("weight_decay", weight_decay, weight_decay >= 0, ">= 0")
 
     def __reduce__(self):
         return AdamW, (self.spec.beta_1, self.spec.beta_2, self.spec.epsilon, self.spec.weight_decay)

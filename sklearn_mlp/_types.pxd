@@ -46,6 +46,7 @@ cdef struct LossSpec:
 
 cdef struct OptimSpec:
     int code
+    Py_ssize_t n_moments
     double momentum
     bint nesterov
     double beta_1

@@ -433,7 +433,18 @@ PARAMETERS = {
 CLASSIFIER_PARAMETERS = {
     "label_smoothing": [1, 1.0, -0.1, NAN, "a", None],
     "class_weight": [
-        *("even", 3, {7: 1}, {0: -1}, {0: NAN}, {0: "a"}, {"a": 1}, [{0: 1}], {0: 0, 1: 0, 2: 0}),
+        *(
+            "even",
+            3,
+            {7: 1},
+            {0: -1},
+            {0: NAN},
+            {0: "a"},
+            {"a": 1},
+            [{0: 1}],
+            [1, 2],
+            {0: 0, 1: 0, 2: 0},
+        ),
     ],
 }
 REGRESSOR_PARAMETERS = {

@@ -1126,3 +1126,12 @@ def test_a_trainer_refuses_targets_of_the_wrong_kind(loss):
         full_gradient(network, np.zeros((4, 2)), wrong, loss)
     with pytest.raises(ValueError, match="targets per row"):
         full_gradient(network, np.zeros((4, 2)), np.ones((4, 2), wrong.dtype), loss)
+
+
+def test_samples_read_sparse_arrays_with_gaps():
+    dense = np.where(np.random.RandomState(0).normal(size=(6, 4)) > 0, 1.5, 0)
+    plain, gaps = sp.csr_array(dense), sp.csr_array(dense)
+    gaps.data, gaps.indices = np.repeat(plain.data, 2)[::2], np.repeat(plain.indices, 2)[::2]
+    network = make((4, 3, 2), "tanh", np.float64)
+    np.testing.assert_array_equal(network.forward(gaps), network.forward(plain))
+    np.testing.assert_array_equal(network.forward(gaps, check=False), network.forward(plain))

@@ -629,6 +629,10 @@ REFUSED = {
     "a state without moments": (
         "Adam().step(BIG, BIG.copy(), OptimizerState(np.zeros((0, 10**6))), 0.1)"
     ),
+    "a subclass with other moments": (
+        "kind = type('Odd', (Adam,), {'n_moments': 1});"
+        "kind().step(BIG, BIG.copy(), kind().init(BIG), 0.1)"
+    ),
     "no state": "Adam().step(BIG, BIG.copy(), None, 0.1)",
     "a gradient into a read-only file": (
         "N.loss_and_gradient(X, Y, 'log_loss', out=read_only_file(N.params.size))"
@@ -826,6 +830,44 @@ def test_a_step_refuses(bad, message):
     with pytest.raises(ValueError, match=message):
         optimizers.Adam().step(**{**arguments, **bad})
     np.testing.assert_array_equal(params, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        (optimizers.SGD, {"momentum": 1.5}),
+        (optimizers.SGD, {"momentum": np.nan}),
+        *[
+            (kind, bad)
+            for kind in (optimizers.Adam, optimizers.AdamW)
+            for bad in ({"beta_1": 1.0}, {"beta_2": -0.1}, {"epsilon": 0.0})
+        ],
+        (optimizers.AdamW, {"weight_decay": -1.0}),
+    ],
+)
+def test_settings_are_checked(kind, bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        kind(**bad)
+
+
+@pytest.mark.parametrize("bad", [{"lr": np.nan}, {"lr": -1.0}, {"l2": np.inf}, {"n_steps": -1}])
+def test_numbers_of_a_step_are_checked(bad):
+    params, optimizer = np.ones(3), optimizers.Adam()
+    state = optimizer.init(params)
+    state.n_steps = bad.get("n_steps", 0)
+    with pytest.raises(ValueError, match="finite and not negative"):
+        optimizer.step(params, params, state, bad.get("lr", 0.1), l2=bad.get("l2", 0.0))
+
+
+def test_lists_are_no_vectors():
+    params = np.ones(3)
+    state = optimizers.Adam().init(params)
+    with pytest.raises(TypeError, match="ndarray"):
+        optimizers.Adam().step([1.0], params, state, 0.1)
+    with pytest.raises(TypeError, match="ndarray"):
+        optimizers.OptimizerState([[0.0], [0.0]])
+    with pytest.raises(TypeError, match="ndarray"):
+        make().forward(X, out=[])
 
 
 def test_a_step_refuses_a_read_only_vector():

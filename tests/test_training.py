@@ -122,7 +122,7 @@ def test_what_is_left_at_the_end_of_an_epoch_is_flushed(solver):
 
 
 def test_more_accumulation_than_batches_is_a_step_an_epoch():
-    small, y = make("binary", batch_size=5, gradient_accumulation_steps=1000, solver="sgd")
+    small, y = make("binary", batch_size=5, gradient_accumulation_steps=2**62, solver="sgd")
     large, _ = make("binary", batch_size=48, solver="sgd")
     assert_close(small.fit(X, y), large.fit(X, y))
     assert small._optimizer.state.n_steps == 5
@@ -308,6 +308,14 @@ def test_class_weights_in_partial_fit():
         sample_weight = [weights.get(label, 1.0) for label in y[part]]
         plain.partial_fit(X[part], y[part], classes=np.unique(y), sample_weight=sample_weight)
         assert_same_bits(model, plain)
+
+
+def test_a_class_left_out_of_the_weights_of_a_label_weighs_one():
+    model, y = make("multilabel", class_weight=[{1: 5}, {0: 2}])
+    full, _ = make("multilabel", class_weight=[{0: 1, 1: 5}, {0: 2, 1: 1}])
+    y[:, 0] = 0  # nor need all the named ones be there
+    assert_same_bits(model.fit(X, y), full.fit(X, y))
+    assert_same_bits(model.partial_fit(X[:9], y[:9]), full.partial_fit(X[:9], y[:9]))
 
 
 def test_balanced_is_an_error_in_partial_fit():
@@ -780,6 +788,26 @@ def test_partial_fit_refuses_a_schedule_with_an_end(learning_rate):
     with pytest.raises(ValueError, match="partial_fit knows no end of training"):
         model.partial_fit(X, y, classes=[0, 1])
     assert not hasattr(model, "classes_")
+
+
+def test_partial_fit_begins_the_schedule_after_that_of_a_fit_has_ended():
+    model, y = make("binary", learning_rate="cosine", learning_rate_init=0.01)
+    assert model.fit(X, y).history_["learning_rate"][-1] < 0.001
+    model.set_params(learning_rate="constant").partial_fit(X, y)
+    assert model.history_["learning_rate"][-1] == 0.01
+    told = []
+    model, y = make("binary", learning_rate=lambda *step: told.append(step) or 1)
+    model.fit(X, y).partial_fit(X, y).partial_fit(X, y)
+    assert told[-2:] == [(0, None), (1, None)]
+
+
+def test_a_partial_fit_that_fails_leaves_the_activations_alone():
+    model, y = make("binary", learning_rate=lambda step, total: np.nan if step else 1)
+    model.partial_fit(X, y, classes=[0, 1])
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="returned nan"):
+        model.set_params(activation="relu").partial_fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
 def test_a_schedule_goes_on_from_one_partial_fit_to_the_next():
