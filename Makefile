@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 
 PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
-SOURCES := pyproject.toml meson.build $(shell find sklearn_mlp -type f ! -name '*.pyc')
+SOURCES := pyproject.toml meson.build meson.options $(shell find sklearn_mlp -type f ! -name '*.pyc')
 
 # Writes the requirements of one list in pyproject.toml, which is the only place that names them.
 requirements = .venv/bin/python -c 'import tomllib; \
@@ -18,7 +18,7 @@ help:
 	@echo "make demo    train ours and scikit-learn's networks on real data and compare them"
 	@echo "make test    run the tests              (ARGS='-k lbfgs -x' goes to pytest)"
 	@echo "make lint    run ruff and cython-lint"
-	@echo "make bench   measure the speed          (ARGS='--help' goes to benchmarks/compare.py)"
+	@echo "make bench   measure the speed, bars and all, for half an hour  (ARGS=--quick, ARGS=--help)"
 	@echo "make clean   remove .venv and everything that was built"
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 or newer) that .venv is made from."
 

@@ -2,9 +2,10 @@
 
 Each class is constructed inside a worker process whose environment and affinity already fix the
 threads (see worker.py), and imports its library only there. `load` takes a workload and its data;
-`fit(epochs)`, `predict(calls)` and `predict_row(calls)` do the job that many times and return the
-seconds it took. What is fixed cost of a library's set-up rather than of its work (building the
-model in PyTorch, moving the data to a device, compiling in JAX) is left out of the timed part.
+`fit(calls)` trains for that many epochs, `predict(calls)` predicts all rows and `row(calls, way)` one
+row, in one of the `ways` the system has, that many times; each returns the seconds it took. What is
+fixed cost of a library's set-up rather than of its work (building the model in PyTorch, moving the
+data to a device, compiling in JAX) is left out of the timed part.
 """
 
 import importlib.util
@@ -33,7 +34,8 @@ def timed(function, calls):
 class Estimators:
     """scikit-learn's estimators, or those of a package with the same face."""
 
-    jobs = ("fit", "predict", "predict_row")
+    jobs = ("fit", "predict")
+    ways = ("predict_proba", "predict")
     sparse = True  # takes CSR input
     package = None  # where MLPClassifier and MLPRegressor live
     distribution = None
@@ -45,7 +47,7 @@ class Estimators:
         self.versions = {self.distribution: getattr(root, "__version__", "?"), **_numerics()}
 
     def load(self, workload, X, y):
-        self.X, self.y, self.row = X, y, X[:1]
+        self.X, self.y = X, y
         self.workload = workload
 
     def estimator(self, epochs):
@@ -62,17 +64,15 @@ class Estimators:
             random_state=0,
         )
 
-    def fit(self, epochs):
-        self.model = self.estimator(epochs)
+    def fit(self, calls):
+        self.model = self.estimator(calls)
         return timed(lambda: self.model.fit(self.X, self.y), 1)
 
     def predict(self, calls):
         return timed(lambda: self.model.predict(self.X), calls)
 
-    def predict_row(self, calls):
-        regression = self.workload.regression
-        function = self.model.predict if regression else self.model.predict_proba
-        row = self.row
+    def row(self, calls, way):
+        function, row = getattr(self.model, way), self.X[:1].copy()
         return timed(lambda: function(row), calls)
 
     def peak_memory(self, epochs):
@@ -91,6 +91,25 @@ class Estimators:
 
 class SklearnMLP(Estimators):
     package = distribution = "sklearn_mlp"
+    ways = (
+        *Estimators.ways,
+        "predict_proba_into",
+        "predict_into",
+        "predictor.predict_proba",
+        "predictor.predict",
+        "predictor.predict_proba_into",
+        "predictor.predict_into",
+    )
+
+    def row(self, calls, way):
+        if not way.endswith("_into") and not way.startswith("predictor"):
+            return super().row(calls, way)
+        owner = self.model.make_predictor() if way.startswith("predictor") else self.model
+        function, row = getattr(owner, way.removeprefix("predictor.")), self.X[:1].copy()
+        if not way.endswith("_into"):
+            return timed(lambda: function(row), calls)
+        out = self.model.predict_proba(row) if "proba" in way else self.model.predict(row)
+        return timed(lambda: function(row, out), calls)
 
 
 class ScikitLearn(Estimators):
@@ -100,7 +119,8 @@ class ScikitLearn(Estimators):
 class PyTorch:
     """A plain eager loop: index_select of a random permutation, autograd, torch.optim.Adam."""
 
-    jobs = ("fit", "predict", "predict_row")
+    jobs = ("fit", "predict")
+    ways = ("predict_proba",)
     sparse = False
 
     def __init__(self, threads, dtype):
@@ -112,7 +132,7 @@ class PyTorch:
 
     def load(self, workload, X, y):
         torch = self.torch
-        self.workload, self.array, self.array_row = workload, X, X[:1]
+        self.workload, self.array, self.one = workload, X, X[:1]
         self.X = torch.from_numpy(X)
         self.y = torch.from_numpy(y).reshape(-1, 1) if workload.regression else torch.from_numpy(y)
         self.loss = torch.nn.MSELoss() if workload.regression else torch.nn.CrossEntropyLoss()
@@ -126,10 +146,10 @@ class PyTorch:
             layers += [nn.Linear(n_in, n_out, dtype=self.X.dtype), activation()]
         return nn.Sequential(*layers[:-1])
 
-    def fit(self, epochs):
+    def fit(self, calls):
         self.model = self.build()
         self.optimizer = self.torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
-        return timed(self.epoch, epochs)
+        return timed(self.epoch, calls)
 
     def epoch(self):
         batch = self.workload.batch
@@ -150,9 +170,9 @@ class PyTorch:
         with self.torch.inference_mode():
             return timed(labels, calls)
 
-    def predict_row(self, calls):
+    def row(self, calls, way):
         def probabilities():
-            scores = self.model(self.torch.from_numpy(self.array_row))
+            scores = self.model(self.torch.from_numpy(self.one))
             return (scores if self.workload.regression else scores.softmax(1)).numpy()
 
         with self.torch.inference_mode():
@@ -166,7 +186,8 @@ class JAX:
     compiled function. Permutations come from NumPy: JAX's sort by random keys is far slower.
     """
 
-    jobs = ("fit", "predict", "predict_row")
+    jobs = ("fit", "predict")
+    ways = ("predict_proba",)
     sparse = False
 
     def __init__(self, threads, dtype):
@@ -179,7 +200,7 @@ class JAX:
 
     def load(self, workload, X, y):
         jax, jnp = self.jax, self.jnp
-        self.workload, self.row = workload, X[:1]
+        self.workload, self.one = workload, X[:1]
         self.X = jnp.asarray(X)
         self.y = jnp.asarray(y.reshape(-1, 1) if workload.regression else y.astype(np.int32))
         self.epoch = jax.jit(self.scan_epoch, donate_argnums=0)
@@ -238,7 +259,7 @@ class JAX:
         state, _ = self.jax.lax.scan(body, state, order[:whole].reshape(-1, batch))
         return body(state, order[whole:])[0] if whole < len(order) else state
 
-    def fit(self, epochs):
+    def fit(self, calls):
         self.state = self.jax.block_until_ready(self.initial_state())
         rng = np.random.default_rng(0)
 
@@ -246,14 +267,14 @@ class JAX:
             order = rng.permutation(self.workload.rows).astype(np.int32)
             self.state = self.epoch(self.state, self.X, self.y, order)
 
-        seconds = timed(one_epoch, epochs)
+        seconds = timed(one_epoch, calls)
         return seconds + timed(lambda: self.jax.block_until_ready(self.state), 1)
 
     def predict(self, calls):
         return timed(lambda: np.asarray(self.labels(self.state[0], self.X)), calls)
 
-    def predict_row(self, calls):
-        return timed(lambda: np.asarray(self.probabilities(self.state[0], self.row)), calls)
+    def row(self, calls, way):
+        return timed(lambda: np.asarray(self.probabilities(self.state[0], self.one)), calls)
 
 
 class CLoop:
@@ -264,6 +285,7 @@ class CLoop:
     """
 
     jobs = ("fit",)
+    ways = ()
     sparse = False
     program = None
 
@@ -290,14 +312,16 @@ class CLoop:
             if (*numbers, hidden) == wanted:
                 self.name, self.epochs = name, epochs
                 return
-        raise NotImplementedError("the yardstick has no workload of this shape")
+        # A shape of our own: run.py takes it from the same table.
+        self.name, self.epochs = "own", 1
+        self.run.WORKLOADS["own"] = (*shape, *flags, 1, workload.hidden)
 
-    def fit(self, epochs):
-        rounds = min(99, max(1, round(epochs / self.epochs)))
+    def fit(self, calls):
+        rounds = min(99, max(1, round(calls / self.epochs)))
         per_epoch = self.run.seconds_per_epoch(
             self.folder.name, self.program, self.name, self.threads, rounds
         )
-        return per_epoch * epochs
+        return per_epoch * calls
 
 
 class CLoopBLASThreads(CLoop):

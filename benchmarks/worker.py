@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 THREAD_VARIABLES = (
@@ -30,7 +31,7 @@ class Worker:
     """The parent's handle on a worker process."""
 
     def __init__(self, system, threads, dtype, yardstick):
-        self.system, self.threads = system, threads
+        self.system, self.threads, self.dtype = system, threads, dtype
         env = dict(os.environ, **{name: str(threads) for name in THREAD_VARIABLES})
         env |= {"YARDSTICK": str(yardstick), "JAX_PLATFORMS": "cpu"}
         if threads == 1:
@@ -43,12 +44,12 @@ class Worker:
             text=True,
         )
 
-    def prepare(self, workload, used_heap):
+    def prepare(self, workload, used_heap=False):
         """Wait for the imports, load the data, do a first fit that does not count."""
         self.answer()
         self.versions = self.ask("versions")
-        self.ask("load", workload=workload, used_heap=used_heap)
-        self.ask("fit", epochs=1)
+        self.ask("load", workload=asdict(workload), used_heap=used_heap)
+        self.ask("fit", calls=1)
 
     def ask(self, job, **arguments):
         self.process.stdin.write(json.dumps({"job": job, **arguments}) + "\n")
@@ -93,7 +94,7 @@ def main(name, threads, dtype):
 
 def serve(name, threads, dtype, answer):
     from systems import SYSTEMS
-    from workloads import WORKLOADS, make_data
+    from workloads import Workload, make_data
 
     system = None
 
@@ -102,7 +103,8 @@ def serve(name, threads, dtype, answer):
         system = SYSTEMS[name](threads, dtype)
 
     def load(workload, used_heap):
-        system.load(WORKLOADS[workload], *make_data(WORKLOADS[workload], dtype))
+        workload = Workload(**workload | {"hidden": tuple(workload["hidden"])})
+        system.load(workload, *make_data(workload, dtype))
         if used_heap:
             # Freeing a mapped block makes glibc keep blocks up to that size (32 MB at most).
             bytearray(31 << 20)

@@ -1,6 +1,7 @@
 """What is measured: the shapes, the data drawn for them, and the bars."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class Workload:
 
 
 # The first seven are the C loops' shapes, whose own table `CLoop.load` compares with this one.
-WORKLOADS = {
+DENSE = {
     "tiny": Workload(1_000, 4, (16,), 3, 32),
     "iris32": Workload(1_000, 4, (32, 32), 3, 32, activation="tanh"),
     "digits": Workload(1_797, 64, (100,), 10, 200),
@@ -26,21 +27,83 @@ WORKLOADS = {
     "adult": Workload(32_000, 100, (256, 256), 2, 256),
     "mnist": Workload(20_000, 784, (512, 256), 10, 128),
     "wide": Workload(8_192, 512, (1024, 1024, 1024), 10, 1024),
+}
+WORKLOADS = {
+    **DENSE,
     "sparse": Workload(10_000, 20_000, (100,), 20, 200, density=0.003),
+    "row": Workload(1_000, 20, (64, 64), 2, 200),  # for the prediction of a single row
 }
 
-# (job, system, threads, dtype) -> workload -> least ratio of that system's seconds to ours.
-BARS = {
-    ("fit", "scikit-learn", 1, "float32"): {
-        "tiny": 40,
-        "iris32": 25,
-        "digits": 4,
-        "housing": 4.5,
-        "adult": 1.7,
-        "mnist": 2,
-        "wide": 1.2,
-    },
-}
+OURS = "sklearn_mlp"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The least ratio of others' seconds to ours, by workload; of several others the best counts."""
+
+    title: str
+    others: tuple
+    least: dict
+    job: str = "fit"
+    threads: int = 1
+    dtype: str = "float32"
+    their_job: str = None  # None: the same
+    their_threads: int = None
+
+    def ours(self, workload):
+        """The key of our timings: workload, job, system, threads, dtype."""
+        return workload, self.job, OURS, self.threads, self.dtype
+
+    def theirs(self, workload):
+        job, threads = self.their_job or self.job, self.their_threads or self.threads
+        return [(workload, job, other, threads, self.dtype) for other in self.others]
+
+
+def _dense(*least):
+    return dict(zip(DENSE, least, strict=True))
+
+
+_SKLEARN, _C = ("scikit-learn",), ("C loop", "C sharded")
+_PREDICT = dict.fromkeys(("tiny", "iris32", "digits", "housing", "adult"), 2) | {"wide": 1.2}
+_ROW = {"job": "row predict_proba", "their_job": "row predict_proba"}
+_LABEL = {"job": "row predict", "their_job": "row predict"}
+BARS = [
+    Bar("scikit-learn, 1 thread", _SKLEARN, _dense(70, 50, 8, 9, 2.5, 2.6, 1.25)),
+    Bar("scikit-learn, 2 threads", _SKLEARN, _dense(70, 50, 10, 13, 4, 4, 1.6), threads=2),
+    Bar(
+        "scikit-learn, 1 thread, float64",
+        _SKLEARN,
+        _dense(60, 40, 6, 6, 2, 2, 1.2),
+        dtype="float64",
+    ),
+    Bar("JAX, 1 thread", ("JAX",), _dense(6, 5, 2.5, 2.3, 1.3, 1.2, 1.3)),
+    Bar("PyTorch, 2 threads", ("PyTorch",), _dense(100, 60, 8, 10, 3.5, 2.2, 1.4), threads=2),
+    Bar("better C loop, 1 thread", _C, _dense(1.2, 1.5, 1.2, 1.3, 1.05, 1, 1)),
+    Bar("better C loop, 2 threads", _C, _dense(1.2, 1.5, 1.2, 1.3, 1.05, 1, 1), threads=2),
+    Bar(
+        "two threads against one",
+        (OURS,),
+        _dense(0.97, 0.97, 0.97, 0.97, 1.7, 1.7, 1.7) | {"sparse": 0.97},
+        threads=2,
+        their_threads=1,
+    ),
+    Bar("predict, scikit-learn, 1 thread", _SKLEARN, _PREDICT, job="predict"),
+    Bar("predict, scikit-learn, 2 threads", _SKLEARN, _PREDICT, job="predict", threads=2),
+    Bar("scikit-learn, 1 thread", _SKLEARN, {"sparse": 6}),
+    Bar("scikit-learn, 1 thread, float64", _SKLEARN, {"sparse": 6}, dtype="float64"),
+    Bar("predict_proba", _SKLEARN, {"row": 15}, **_ROW),
+    Bar("predict_proba_into", _SKLEARN, {"row": 100}, **_ROW | {"job": "row predict_proba_into"}),
+    Bar("predict", _SKLEARN, {"row": 15}, **_LABEL),
+    Bar("predict_into", _SKLEARN, {"row": 100}, **_LABEL | {"job": "row predict_into"}),
+]
+NEEDED = {key for bar in BARS for name in bar.least for key in (bar.ours(name), *bar.theirs(name))}
+
+
+def most_bytes(workload, dtype):
+    """The bar of a fit's peak beyond its input: parameters, gradient, two moments, and 24 MB."""
+    sizes = (workload.features, *workload.hidden, workload.outputs)
+    n_params = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    return 4 * n_params * np.dtype(dtype).itemsize + 24e6
 
 
 def make_data(workload, dtype):

@@ -50,8 +50,8 @@ cdef extern from "_rows.h" nogil:
     const rows_double* rows_of_double(bint avx2)
 
 cdef:
-    const rows_float* single_rows = rows_of_float(INSTRUCTION_SET == "avx2")
-    const rows_double* double_rows = rows_of_double(INSTRUCTION_SET == "avx2")
+    const rows_float* single_rows = rows_of_float(INSTRUCTION_SET != "portable")
+    const rows_double* double_rows = rows_of_double(INSTRUCTION_SET != "portable")
 
 
 class Activation(NamedTuple):

@@ -24,6 +24,14 @@ from sklearn_mlp._memory import require_memory
 from sklearn_mlp._metrics import Metric, default_metric, resolve, resolve_one, wants_gradient_norm
 from sklearn_mlp._network import INITIALIZATIONS, Network, hidden_activations
 from sklearn_mlp._optim import SOLVERS
+from sklearn_mlp._predict import (
+    PREDICTION,
+    RAW,
+    Predictor,
+    array_or_error,
+    make_predictor,
+    predict_exact,
+)
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._sparse import kernel_input
 from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
@@ -777,14 +785,100 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             state = {name: value for name, value in state.items() if name != "_optimizer"}
         return state
 
+    # Prediction.
+
     def _raw_scores(self, X):
         """Raw scores of shape (n_samples, n_outputs)."""
+        return self._predicted(X, RAW)
+
+    def predict_into(self, X, out):
+        """Write what `predict` returns into an array of one's own.
+
+        Up to 16 rows that need no validation (an array in C order, of the model's dtype) are predicted
+        without allocating anything; so are any number by a predictor of `make_predictor`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        out : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Of the shape and dtype of what `predict` returns, in C order, and no part of X. For labels
+            that are not numbers it may be of dtype intp, and then gets their places in `classes_`.
+            Indicators are dense here. Undefined after an error in X.
+
+        Returns
+        -------
+        out : ndarray
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError, TypeError
+            If X is not usable, or `out` is not as described.
+        """
+        return self._predicted(X, PREDICTION, array_or_error(out))
+
+    def make_predictor(self, max_batch=1):
+        """Make an object that predicts with scratch of its own and allocates nothing.
+
+        For rows that come one by one or a few at a time, from arrays that need no conversion. It has
+        `predict` and `predict_into`; that of a classifier also `predict_proba` and
+        `predict_proba_into`. Make one per thread.
+
+        It reads the parameters of the model in place, and so sees what `partial_fit` and writes into
+        the arrays of `coefs_` do to them. `fit` gives the model new parameters, as does assigning
+        `coefs_` or `intercepts_` as a whole: the predictor then stays with the old ones. It knows
+        nothing of the names of columns.
+
+        Parameters
+        ----------
+        max_batch : int, default=1
+            Most rows of a call. The scratch stops growing at some hundreds of rows; more are predicted
+            in parts.
+
+        Returns
+        -------
+        predictor : Predictor
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError, TypeError
+            If `max_batch` is not an integer from 1 to 2**31 - 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mlp import MLPRegressor
+        >>> X = np.linspace(0, 1, 40, dtype=np.float32).reshape(20, 2)
+        >>> model = MLPRegressor(solver="lbfgs", random_state=0).fit(X, X.sum(axis=1))
+        >>> predictor, out = model.make_predictor(), np.empty(1, np.float32)
+        >>> row = X[:1].copy()
+        >>> predictor.predict_into(row, out) is out
+        True
+        >>> bool(out == model.predict(row))
+        True
+        """
+        check_is_fitted(self)
+        return make_predictor(self, max_batch)
+
+    def _predicted(self, X, what, out=None):
+        """RAW, PREDICTION or PROBA of the rows of `X`, in a new array or in `out`."""
+        result = predict_exact(self, X, what, out)
+        return self._predicted_validated(X, what, out) if result is None else result
+
+    def _predicted_validated(self, X, what, out):
         check_is_fitted(self)
         network = self._network
         X = validate_data(
             self, X, accept_sparse=["csr", "csc"], dtype=network.dtype, order="C", reset=False
         )
-        return predict_batches(network.layers, network.params, Samples(kernel_input(X)))
+        if not issparse(X):
+            return Predictor(self, X.shape[0]).from_validated(X, what, out)
+        raw = predict_batches(network.layers, network.params, Samples(kernel_input(X)))
+        return Predictor(self).from_raw(raw, what, out)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

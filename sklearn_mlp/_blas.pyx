@@ -5,7 +5,7 @@ BLAS is column-major. A row-major matrix is its own transpose there, so ``C = A 
 ``C' = B' A'``: the operands swap places and nothing is copied.
 
 The instruction set is chosen when this module is loaded. The environment variable
-``SKLEARN_MLP_INSTRUCTION_SET`` forces one: "portable" (BLAS alone) or "avx2".
+``SKLEARN_MLP_INSTRUCTION_SET`` forces one: "portable" (BLAS alone), "avx2" or "avx512".
 """
 import os
 
@@ -15,19 +15,26 @@ from cython cimport floating
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 cdef extern from "_gemm.h" nogil:
-    bint gemm_avx2_runs_here()
-    void gemm_avx2_f(
+    bint gemm_runs_avx2()
+    bint gemm_runs_avx512()
+    ctypedef void (*gemm_float)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_column, const float* b, Py_ssize_t b_row, Py_ssize_t b_column,
-        float* c, Py_ssize_t ldc, bint accumulate, float* work)
-    void gemm_avx2_d(
+        float* c, Py_ssize_t ldc, bint accumulate, float* work) noexcept nogil
+    ctypedef void (*gemm_double)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row,
         Py_ssize_t a_column, const double* b, Py_ssize_t b_row, Py_ssize_t b_column,
-        double* c, Py_ssize_t ldc, bint accumulate, double* work)
+        double* c, Py_ssize_t ldc, bint accumulate, double* work) noexcept nogil
+    gemm_float gemm_avx2_f, gemm_avx512_f
+    gemm_double gemm_avx2_d, gemm_avx512_d
 
 
 def _choose_instruction_set(forced):
-    runs = ["portable"] + (["avx2"] if gemm_avx2_runs_here() else [])
+    runs = ["portable"]
+    if gemm_runs_avx2():
+        runs.append("avx2")
+    if gemm_runs_avx512():
+        runs.append("avx512")
     if forced is not None and forced not in runs:
         raise ImportError(
             f"SKLEARN_MLP_INSTRUCTION_SET is {forced!r}; this build on this processor runs {runs}")
@@ -36,12 +43,14 @@ def _choose_instruction_set(forced):
 
 INSTRUCTION_SET = _choose_instruction_set(os.environ.get("SKLEARN_MLP_INSTRUCTION_SET"))
 
+CALLS_BLAS = INSTRUCTION_SET == "portable"
+
+SHARD = 32 if INSTRUCTION_SET != "portable" else 128
+
 cdef:
-    bint avx2 = INSTRUCTION_SET == "avx2"
-    # Multiplications above which BLAS's packing pays for itself, and the number of columns below
-    # which its matrix-vector product does; both measured.
-    double LARGE = 2.0 ** 27
-    Py_ssize_t NARROW = 8
+    bint own = INSTRUCTION_SET != "portable"
+    gemm_float own_float = gemm_avx512_f if INSTRUCTION_SET == "avx512" else gemm_avx2_f
+    gemm_double own_double = gemm_avx512_d if INSTRUCTION_SET == "avx512" else gemm_avx2_d
 
 
 cdef void gemm(
@@ -50,23 +59,38 @@ cdef void gemm(
     const floating* b, Py_ssize_t ldb,  # IN
     bint accumulate,
     floating* c, Py_ssize_t ldc,        # OUT, (m, n)
-    floating* work,                     # scratch of GEMM_WORK values; unused unless trans_a
+    floating* work,                     # scratch of GEMM_WORK values
 ) noexcept nogil:
     """c = op(a) op(b), or c += op(a) op(b), with op(a) of (m, k) and op(b) of (k, n); k > 0."""
+    cdef Py_ssize_t row = 0
+    if not own:
+        if trans_a:
+            _blas_gemm(trans_a, trans_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc)
+        else:
+            while row < m:
+                _blas_gemm(trans_a, trans_b, min(SHARD, m - row), n, k, a + row * lda, lda, b, ldb,
+                           accumulate, c + row * ldc, ldc)
+                row += SHARD
+    elif floating is float:
+        own_float(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
+                  b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+    else:
+        own_double(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
+                   b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+
+
+cdef void _blas_gemm(
+    bint trans_a, bint trans_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const floating* a, Py_ssize_t lda, const floating* b, Py_ssize_t ldb,
+    bint accumulate, floating* c, Py_ssize_t ldc,
+) noexcept nogil:
     cdef:
         char op_a = b"T" if trans_a else b"N"
         char op_b = b"T" if trans_b else b"N"
         int m_ = <int> m, n_ = <int> n, k_ = <int> k
         int lda_ = <int> lda, ldb_ = <int> ldb, ldc_ = <int> ldc
         floating one = 1, beta = 1 if accumulate else 0
-    if avx2 and (trans_a or n >= NARROW) and (<double> m) * n * k <= LARGE:
-        if floating is float:
-            gemm_avx2_f(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
-                        b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
-        else:
-            gemm_avx2_d(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
-                        b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
-    elif floating is float:
+    if floating is float:
         sgemm(&op_b, &op_a, &n_, &m_, &k_, &one, <float*> b, &ldb_, <float*> a, &lda_,
               &beta, c, &ldc_)
     else:

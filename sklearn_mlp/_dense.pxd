@@ -1,10 +1,12 @@
 from cython cimport floating
 
-from sklearn_mlp._types cimport LayerSpec, LossSpec, SampleSpec, WorkspaceSpec
+from sklearn_mlp._types cimport BlockSpec, LayerSpec, LossSpec, SampleSpec, WorkspaceSpec
 
 
 cdef class LayerTable:
     cdef LayerSpec* specs
+    cdef BlockSpec* blocks
+    cdef readonly Py_ssize_t n_blocks
     cdef readonly int n_layers
     cdef readonly Py_ssize_t n_weights
     cdef readonly Py_ssize_t n_params
@@ -19,7 +21,7 @@ cdef const floating* input_block(
 
 cdef void apply_layer(
     const LayerSpec* layer, const floating* params, const floating* inputs, Py_ssize_t n_rows,
-    floating* outputs, floating* slopes,
+    floating* outputs, floating* slopes, floating* work,
 ) noexcept nogil
 
 cdef void apply_sparse_layer(
@@ -28,8 +30,24 @@ cdef void apply_sparse_layer(
     floating* slopes,
 ) noexcept nogil
 
-cdef double loss_and_gradient(
-    const LayerSpec* layers, int n_layers, const floating* params, const SampleSpec* samples,
-    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, const LossSpec* loss,
-    double scale, const WorkspaceSpec* space, floating* gradient, bint accumulate,
+cdef void sparse_weight_gradient(
+    const LayerSpec* layer, const SampleSpec* samples, const Py_ssize_t* rows, Py_ssize_t first,
+    Py_ssize_t n_rows, Py_ssize_t low, Py_ssize_t high, const WorkspaceSpec* space,
+    floating* gradient, bint accumulate,
 ) noexcept nogil
+
+cdef void forward_and_backward(
+    const LayerSpec* layers, int n_layers, const floating* params, const SampleSpec* samples,
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t start, Py_ssize_t stop,
+    const LossSpec* loss, double scale, const WorkspaceSpec* space, int thread,
+) noexcept nogil
+
+cdef bint merge(BlockSpec* block, const BlockSpec* next) noexcept nogil
+
+cdef void block_gradient(
+    const LayerSpec* layers, const BlockSpec* block, const SampleSpec* samples,
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, const WorkspaceSpec* space,
+    floating* gradient, bint accumulate, int thread,
+) noexcept nogil
+
+cdef bint all_finite(const floating* values, Py_ssize_t n) noexcept nogil

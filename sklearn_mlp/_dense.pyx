@@ -6,21 +6,28 @@ its spec, in C order. The first layer reads its input in place where the rows ar
 a gathered block where they are permuted, and from the CSR arrays where the input is sparse; nothing
 is ever made dense. The input's own gradient is never computed.
 
+A step has two parts: what concerns single rows (forward, loss, and back to the gradient of every
+layer's sums: `forward_and_backward`) can be cut by rows, and the gradients of parameters
+(`block_gradient`) by blocks of parameters. Neither cut changes a bit of the result.
+
 Training keeps, beside the activations, the slope of every unit (the derivative of its activation, times
 what dropout multiplied it by) for the layers whose slope is not a function of what they put out:
 those with dropout, and those whose activation says so.
 """
 from cython cimport floating
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from sklearn_mlp._activations cimport add_intercepts_and_activate, multiply_by_derivative
-from sklearn_mlp._blas cimport gemm
+from sklearn_mlp._blas cimport GEMM_WORK, SHARD, gemm
 from sklearn_mlp._loss cimport loss_and_delta
-from sklearn_mlp._types cimport LayerSpec, LossSpec, SampleSpec, WorkspaceSpec, row_at
+from sklearn_mlp._types cimport (
+    BlockSpec, LayerSpec, LossSpec, SampleSpec, WorkspaceSpec, row_at
+)
 
 from sklearn_mlp._activations import ACTIVATIONS
+from sklearn_mlp._blas import INSTRUCTION_SET
 
 cdef extern from "_dropout.h" nogil:
     uint64_t dropout_row_key(uint64_t epoch_key, uint64_t row, uint64_t layer)
@@ -28,6 +35,17 @@ cdef extern from "_dropout.h" nogil:
                        float* slopes, Py_ssize_t n)
     void dropout_row_d(uint64_t row_key, uint32_t drop_below, double scale, double* row,
                        double* slopes, Py_ssize_t n)
+
+cdef bint CALLS_BLAS = INSTRUCTION_SET == "portable"
+
+cdef enum:
+    LANES = 16
+    FEW = 4
+
+cdef:
+    # Parameters of a block: with their gradient and moments they fit the second-level cache. Small
+    # networks are cut into parts that can be shared out evenly.
+    Py_ssize_t BLOCK_VALUES = 16384, LEAST_VALUES = 1024, PARTS = 16
 
 MAX_UNITS = 2**31 - 1  # BLAS counts rows and columns in C ints
 
@@ -84,9 +102,35 @@ cdef class LayerTable:
             intercepts += self.specs[i].n_out
         self.n_params = self.n_weights + intercepts
         self.widest = max(sizes[1:])
+        self._cut_into_blocks()
+
+    def _cut_into_blocks(self):
+        """Blocks of parameters, in the order of the vector, cut by the sizes of the layers alone."""
+        cdef:
+            int i
+            Py_ssize_t rows, row, size = min(BLOCK_VALUES, max(LEAST_VALUES, self.n_weights // PARTS))
+            LayerSpec* layer
+        blocks = []
+        for i in range(self.n_layers):
+            layer = self.specs + i
+            rows = max(8, (size // layer.n_out + 7) // 8 * 8)
+            for row in range(0, layer.n_in, rows):
+                n_rows = min(rows, layer.n_in - row)
+                start = layer.weights + row * layer.n_out
+                blocks.append((i, row, n_rows, start, n_rows * layer.n_out))
+        for i in range(self.n_layers):
+            layer = self.specs + i
+            blocks.append((i, -1, 0, layer.intercepts, layer.n_out))
+        self.n_blocks = len(blocks)
+        self.blocks = <BlockSpec*> malloc(self.n_blocks * sizeof(BlockSpec))
+        if self.blocks is NULL:
+            raise MemoryError()
+        for i, (layer_, first_row, n_rows, start, size) in enumerate(blocks):
+            self.blocks[i] = BlockSpec(layer_, first_row, n_rows, start, size)
 
     def __dealloc__(self):
         free(self.specs)
+        free(self.blocks)
 
 
 cdef const floating* input_block(
@@ -110,9 +154,10 @@ cdef void apply_layer(
     Py_ssize_t n_rows,
     floating* outputs,       # OUT, (n_rows, n_out)
     floating* slopes,        # OUT, the same, where not NULL
+    floating* work,          # scratch of a product
 ) noexcept nogil:
     gemm(False, False, n_rows, layer.n_out, layer.n_in, inputs, layer.n_in,
-         params + layer.weights, layer.n_out, False, outputs, layer.n_out, <floating*> NULL)
+         params + layer.weights, layer.n_out, False, outputs, layer.n_out, work)
     add_intercepts_and_activate(layer.activation, layer.negative_slope, outputs, slopes,
                                 params + layer.intercepts, n_rows, layer.n_out)
 
@@ -143,30 +188,34 @@ cdef void apply_sparse_layer(
                                 params + layer.intercepts, n_rows, n_out)
 
 
-cdef void _sparse_weight_gradient(
+cdef void sparse_weight_gradient(
     const LayerSpec* layer, const SampleSpec* samples,
     const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
-    const floating* delta,  # IN, (n_rows, n_out)
-    floating* gradient,     # OUT, (n_in, n_out)
+    Py_ssize_t low, Py_ssize_t high,  # features
+    const WorkspaceSpec* space,       # IN: deltas
+    floating* gradient,               # OUT, (n_in, n_out)
     bint accumulate,
 ) noexcept nogil:
+    """The gradient of the weights of features `low` to `high`, by all rows of a batch."""
     cdef:
         Py_ssize_t i, j, row, n_out = layer.n_out
         int64_t entry
+        int32_t feature
         const floating* values = <const floating*> samples.values
-        const floating* d
+        const floating* d = <const floating*> space.deltas + space.capacity * layer.column
         floating* g
         floating value
     if not accumulate:
-        memset(gradient, 0, layer.n_in * n_out * sizeof(floating))
+        memset(gradient + low * n_out, 0, (high - low) * n_out * sizeof(floating))
     for i in range(n_rows):
         row = row_at(rows, first, i)
-        d = delta + i * n_out
         for entry in range(samples.indptr[row], samples.indptr[row + 1]):
-            g = gradient + samples.indices[entry] * n_out
-            value = values[entry]
-            for j in range(n_out):
-                g[j] = g[j] + value * d[j]
+            feature = samples.indices[entry]
+            if low <= feature < high:
+                g = gradient + feature * n_out
+                value = values[entry]
+                for j in range(n_out):
+                    g[j] = g[j] + value * d[i * n_out + j]
 
 
 cdef void _sum_rows(
@@ -175,12 +224,27 @@ cdef void _sum_rows(
     floating* total,        # OUT, (n_columns,)
     bint accumulate,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    if not accumulate:
-        memset(total, 0, n_columns * sizeof(floating))
-    for i in range(n_rows):
-        for j in range(n_columns):
-            total[j] = total[j] + delta[i * n_columns + j]
+    """Some columns at a time, whose sums stay in registers."""
+    cdef:
+        Py_ssize_t i, j, column = 0
+        floating[LANES] lanes
+        floating[FEW] few
+    while column + LANES <= n_columns:
+        for j in range(LANES):
+            lanes[j] = total[column + j] if accumulate else 0
+        for i in range(n_rows):
+            for j in range(LANES):
+                lanes[j] += delta[i * n_columns + column + j]
+        memcpy(total + column, lanes, sizeof(lanes))
+        column += LANES
+    while column < n_columns:
+        for j in range(FEW):
+            few[j] = total[column + j] if accumulate and column + j < n_columns else 0
+        for i in range(n_rows):
+            for j in range(FEW):
+                few[j] += delta[i * n_columns + min(column + j, n_columns - 1)]
+        memcpy(total + column, few, min(FEW, n_columns - column) * sizeof(floating))
+        column += FEW
 
 
 cdef void _drop_units(
@@ -204,88 +268,87 @@ cdef void _drop_units(
 
 
 cdef inline floating* _slopes(
-    const LayerSpec* layer, const WorkspaceSpec* space, const floating* like,
+    const LayerSpec* layer, const WorkspaceSpec* space, Py_ssize_t start, const floating* like,
 ) noexcept nogil:
-    """Where the slopes of a layer are kept; NULL for a layer that keeps none."""
+    """Where the slopes of a layer are kept from row `start`; NULL for a layer that keeps none."""
     if layer.slopes < 0:
         return NULL
-    return <floating*> space.slopes + space.capacity * layer.slopes
+    return <floating*> space.slopes + space.capacity * layer.slopes + start * layer.n_out
 
 
-cdef const floating* forward(
+cdef inline floating* _block(void* values, const WorkspaceSpec* space, Py_ssize_t column,
+                             const floating* like) noexcept nogil:
+    """The (capacity, n_out) block of a layer in activations, slopes or deltas."""
+    return <floating*> values + space.capacity * column
+
+
+cdef const floating* _forward(
     const LayerSpec* layers, int n_layers, const floating* params, const SampleSpec* samples,
-    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
-    const floating* inputs,      # IN, (n_rows, n_features); unused for sparse samples
-    const WorkspaceSpec* space,  # its activations and slopes are OUT
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t start, Py_ssize_t n_rows,
+    const WorkspaceSpec* space,  # its inputs, activations and slopes are OUT
+    floating* work,
 ) noexcept nogil:
-    """Fill in activations and slopes of every layer; return the last activations, the raw scores."""
+    """Fill in activations and slopes of rows `start`, ... of the batch; return their raw scores."""
     cdef:
         int i
-        floating* outputs = <floating*> space.activations
+        const LayerSpec* layer
+        const floating* inputs = NULL
+        floating* outputs = NULL
         floating* slopes
+    if samples.indices is NULL:
+        inputs = input_block(samples, rows, first + start, n_rows,
+                             <floating*> space.gathered + start * samples.n_features)
     for i in range(n_layers):
-        outputs = <floating*> space.activations + space.capacity * layers[i].column
-        slopes = _slopes(layers + i, space, params)
+        layer = layers + i
+        outputs = _block(space.activations, space, layer.column, params) + start * layer.n_out
+        slopes = _slopes(layer, space, start, params)
         if i == 0 and samples.indices is not NULL:
-            apply_sparse_layer(layers, params, samples, rows, first, n_rows, outputs, slopes)
+            apply_sparse_layer(layer, params, samples, rows, first + start, n_rows, outputs, slopes)
         else:
-            apply_layer(layers + i, params, inputs, n_rows, outputs, slopes)
-        if layers[i].drop_below > 0:
-            _drop_units(layers + i, i, space.dropout_key, rows, first, n_rows, outputs, slopes)
+            apply_layer(layer, params, inputs, n_rows, outputs, slopes, work)
+        if layer.drop_below > 0:
+            _drop_units(layer, i, space.dropout_key, rows, first + start, n_rows, outputs, slopes)
         inputs = outputs
     return outputs
 
 
 cdef void _multiply_by_slopes(
-    const LayerSpec* layer, const WorkspaceSpec* space, Py_ssize_t n_rows,
+    const LayerSpec* layer, const WorkspaceSpec* space, Py_ssize_t start, Py_ssize_t n_rows,
     floating* delta,  # IN: dloss/doutput of the layer. OUT: dloss/dz
 ) noexcept nogil:
     cdef:
         Py_ssize_t i, n = n_rows * layer.n_out
-        const floating* slopes = _slopes(layer, space, <const floating*> delta)
+        const floating* slopes = _slopes(layer, space, start, <const floating*> delta)
     if slopes is NULL:
         multiply_by_derivative(
             layer.activation, layer.negative_slope,
-            <const floating*> space.activations + space.capacity * layer.column, delta, n)
+            _block(space.activations, space, layer.column, <const floating*> delta)
+            + start * layer.n_out, delta, n)
     else:
         for i in range(n):
             delta[i] = delta[i] * slopes[i]
 
 
-cdef void backward(
-    const LayerSpec* layers, int n_layers, const floating* params, const SampleSpec* samples,
-    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
-    const floating* inputs,      # IN, as for forward
-    const WorkspaceSpec* space,  # IN: as forward left it, and in delta the raw scores' gradient
-    floating* gradient,          # OUT, as long as params
-    bint accumulate,
+cdef void _backward(
+    const LayerSpec* layers, int n_layers, const floating* params, Py_ssize_t start,
+    Py_ssize_t n_rows,
+    const WorkspaceSpec* space,  # IN: activations, slopes and the last deltas. OUT: all deltas
+    floating* work,
 ) noexcept nogil:
+    """Turn the gradient of the raw scores into that of every layer's sums, for rows `start`, ..."""
     cdef:
         int i
         const LayerSpec* layer
-        const floating* below
-        floating* delta = <floating*> space.delta
-        floating* delta_below = <floating*> space.delta_below
+        floating* delta
     for i in range(n_layers - 1, -1, -1):
         layer = layers + i
-        _multiply_by_slopes(layer, space, n_rows, delta)
-        below = inputs
-        if i > 0:
-            below = <const floating*> space.activations + space.capacity * layers[i - 1].column
-        _sum_rows(<const floating*> delta, n_rows, layer.n_out, gradient + layer.intercepts,
-                  accumulate)
-        if i == 0 and samples.indices is not NULL:
-            _sparse_weight_gradient(layer, samples, rows, first, n_rows, <const floating*> delta,
-                                    gradient + layer.weights, accumulate)
-        else:
-            gemm(True, False, layer.n_in, layer.n_out, n_rows, below, layer.n_in,
-                 <const floating*> delta, layer.n_out, accumulate, gradient + layer.weights,
-                 layer.n_out, <floating*> space.work)
+        delta = _block(space.deltas, space, layer.column, params) + start * layer.n_out
+        _multiply_by_slopes(layer, space, start, n_rows, delta)
         if i > 0:
             gemm(False, True, n_rows, layer.n_in, layer.n_out, <const floating*> delta,
-                 layer.n_out, params + layer.weights, layer.n_out, False, delta_below,
-                 layer.n_in, <floating*> space.work)
-            delta, delta_below = delta_below, delta
+                 layer.n_out, params + layer.weights, layer.n_out, False,
+                 _block(space.deltas, space, layer.column - layer.n_in, params)
+                 + start * layer.n_in, layer.n_in, work)
 
 
 cdef void _keep_outputs(
@@ -297,26 +360,89 @@ cdef void _keep_outputs(
         memcpy(outputs + row_at(rows, first, i) * k, raw + i * k, k * sizeof(floating))
 
 
-cdef double loss_and_gradient(
+cdef void forward_and_backward(
     const LayerSpec* layers, int n_layers, const floating* params, const SampleSpec* samples,
-    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, const LossSpec* loss,
-    double scale,
-    const WorkspaceSpec* space,
-    floating* gradient,  # OUT, as long as params
-    bint accumulate,     # add to the gradient instead of overwriting it
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t start, Py_ssize_t stop,
+    const LossSpec* loss, double scale,
+    const WorkspaceSpec* space,  # OUT: activations, slopes, deltas; in shard_sums the losses
+    int thread,
 ) noexcept nogil:
-    """Return the sum of the rows' weighted losses; the gradient is `scale` times that sum's."""
+    """All that concerns single rows, for rows `start` to `stop` of the batch that begins at `first`.
+
+    The loss is summed by shards, so that the sum does not depend on who computes which."""
     cdef:
-        const floating* inputs = NULL
+        Py_ssize_t row = start, n, k = loss.n_outputs
+        floating* work = <floating*> space.work + thread * GEMM_WORK
         const floating* raw
-        double total
-    if samples.indices is NULL:
-        inputs = input_block(samples, rows, first, n_rows, <floating*> space.gathered)
-    raw = forward(layers, n_layers, params, samples, rows, first, n_rows, inputs, space)
+        floating* delta
+    if start >= stop:
+        return
+    raw = _forward(layers, n_layers, params, samples, rows, first, start, stop - start, space, work)
     if space.outputs is not NULL:
-        _keep_outputs(raw, rows, first, n_rows, loss.n_outputs, <floating*> space.outputs)
-    total = loss_and_delta(loss, raw, samples.targets, <const floating*> samples.weights, rows,
-                           first, n_rows, scale, <floating*> space.delta)
-    backward(layers, n_layers, params, samples, rows, first, n_rows, inputs, space, gradient,
-             accumulate)
-    return total
+        _keep_outputs(raw, rows, first + start, stop - start, k, <floating*> space.outputs)
+    delta = _block(space.deltas, space, layers[n_layers - 1].column, params)
+    while row < stop:
+        n = min(SHARD, stop - row)
+        space.shard_sums[row // SHARD] = loss_and_delta(
+            loss, raw + (row - start) * k, samples.targets, <const floating*> samples.weights, rows,
+            first + row, n, scale, delta + row * k)
+        row += SHARD
+    _backward(layers, n_layers, params, start, stop - start, space, work)
+
+
+cdef bint merge(BlockSpec* block, const BlockSpec* next) noexcept nogil:
+    """Extend `block` by the next one, if their gradient may be one product: where it is ours, whose
+    bits are the same, and small enough to be in the cache when the parameters are updated."""
+    if (
+        CALLS_BLAS or block.layer != next.layer or block.first_row < 0 or next.first_row < 0
+        or block.size + next.size > BLOCK_VALUES
+    ):
+        return False
+    block.n_rows += next.n_rows
+    block.size += next.size
+    return True
+
+
+cdef void block_gradient(
+    const LayerSpec* layers, const BlockSpec* block, const SampleSpec* samples,
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
+    const WorkspaceSpec* space,  # IN: as `forward_and_backward` left it
+    floating* gradient,          # OUT, as long as the parameters
+    bint accumulate,             # add to the gradient instead of overwriting it
+    int thread,
+) noexcept nogil:
+    """The gradient of a block of parameters, by all rows of a batch."""
+    cdef:
+        const LayerSpec* layer = layers + block.layer
+        const floating* delta = _block(space.deltas, space, layer.column, <const floating*> gradient)
+        const floating* below
+    if block.first_row < 0:
+        _sum_rows(delta, n_rows, layer.n_out, gradient + block.start, accumulate)
+        return
+    if block.layer > 0:
+        below = _block(space.activations, space, layer.column - layer.n_in, delta)
+    elif rows is NULL:
+        below = <const floating*> samples.values + first * layer.n_in
+    else:
+        below = <const floating*> space.gathered
+    gemm(True, False, block.n_rows, layer.n_out, n_rows, below + block.first_row, layer.n_in, delta,
+         layer.n_out, accumulate, gradient + block.start, layer.n_out,
+         <floating*> space.work + thread * GEMM_WORK)
+
+
+cdef bint all_finite(const floating* values, Py_ssize_t n) noexcept nogil:
+    """x - x is zero for finite x and NaN otherwise; summed in lanes, so that it is vectorised."""
+    cdef:
+        Py_ssize_t i = 0, j
+        floating nought = 0
+        floating[LANES] lanes
+    memset(lanes, 0, sizeof(lanes))
+    while i + LANES <= n:
+        for j in range(LANES):
+            lanes[j] += values[i + j] - values[i + j]
+        i += LANES
+    for j in range(LANES):
+        nought += lanes[j]
+    for j in range(i, n):
+        nought += values[j] - values[j]
+    return nought == 0

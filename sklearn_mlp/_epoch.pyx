@@ -8,8 +8,9 @@ stretch of batches. NumPy owns every array, scratch included, and none is alloca
 constructors.
 """
 from cython cimport floating
-from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.math cimport isfinite, sqrt
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -18,16 +19,29 @@ from scipy.sparse import issparse
 from sklearn_mlp._memory import empty_vector
 from sklearn_mlp._sparse import check_pointers
 
-from sklearn_mlp._blas cimport GEMM_WORK
+from sklearn_mlp._blas cimport GEMM_WORK, SHARD
 from sklearn_mlp._dense cimport (
-    LayerTable, apply_layer, apply_sparse_layer, input_block, loss_and_gradient
+    LayerTable, all_finite, apply_layer, apply_sparse_layer, block_gradient, forward_and_backward,
+    input_block, merge, sparse_weight_gradient,
 )
 from sklearn_mlp._loss cimport Loss
-from sklearn_mlp._optim cimport Optimizer, OptimizerState, optimizer_step
-from sklearn_mlp._types cimport SampleSpec, WorkspaceSpec
+from sklearn_mlp._optim cimport (
+    Optimizer, OptimizerState, StepSpec, clip_factor, step_of, sum_of_squares, update
+)
+from sklearn_mlp._types cimport (
+    BlockSpec, LayerSpec, LossSpec, OptimSpec, SampleSpec, WorkspaceSpec
+)
 
 cdef extern from "_dropout.h" nogil:
     uint64_t dropout_epoch_key(uint64_t seed, uint64_t epoch)
+
+cdef extern from "_team.h" nogil:
+    ctypedef void (*team_function)(void* context, int thread, int n_threads) noexcept nogil
+    ctypedef struct team_meeting:
+        pass
+    void team_run(team_function function, void* context, int n_threads)
+    void team_meet(team_meeting* meeting, int n_threads)
+    int team_largest()
 
 cdef extern from "<time.h>" nogil:
     struct timespec:
@@ -36,8 +50,13 @@ cdef extern from "<time.h>" nogil:
     int timespec_get(timespec* now, int base)
     int TIME_UTC
 
-cdef enum:
-    LANES = 16
+# NumPy's interface of bit generators, numpy/random/bitgen.h.
+ctypedef struct bitgen_t:
+    void* state
+    uint64_t (*next_uint64)(void* state) noexcept nogil
+    uint32_t (*next_uint32)(void* state) noexcept nogil
+    double (*next_double)(void* state) noexcept nogil
+    uint64_t (*next_raw)(void* state) noexcept nogil
 
 cdef:
     double STRETCH = 0.1  # seconds without the GIL, so that Ctrl-C is noticed
@@ -70,6 +89,44 @@ cdef void* _slots(array, dtype) except? NULL:
     return <void*> _address(array, dtype)
 
 
+def shuffle(random_state, Py_ssize_t[::1] rows):
+    """Shuffle `rows` in place, with the numbers that ``random_state.shuffle(rows)`` draws."""
+    bit_generator = random_state._bit_generator
+    cdef bitgen_t* generator = <bitgen_t*> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+    with bit_generator.lock, nogil:
+        _shuffle(generator, rows)
+
+
+cdef void _shuffle(bitgen_t* generator, Py_ssize_t[::1] rows) noexcept nogil:
+    cdef:
+        Py_ssize_t i
+        uint64_t j, mask
+        Py_ssize_t swapped
+        Py_ssize_t* row = &rows[0]
+    for i in range(rows.shape[0] - 1, 0, -1):
+        mask = <uint64_t> i
+        mask |= mask >> 1
+        mask |= mask >> 2
+        mask |= mask >> 4
+        mask |= mask >> 8
+        mask |= mask >> 16
+        mask |= mask >> 32
+        j = i + 1
+        while j > <uint64_t> i:  # numbers from 0 to i: masked bits, drawn again where too large
+            if mask <= <uint64_t> 0xFFFFFFFF:
+                j = generator.next_uint32(generator.state) & mask
+            else:
+                j = generator.next_uint64(generator.state) & mask
+        swapped = row[i]
+        row[i] = row[j]
+        row[j] = swapped
+
+
+def largest_team():
+    """The threads that OpenMP would use now; 1 without it."""
+    return team_largest()
+
+
 def chunk_rows(Py_ssize_t n_rows, Py_ssize_t widest):
     """Rows to take at a time, so that the widest block fits the cache and memory stays constant."""
     return max(1, min(n_rows, max(32, CHUNK_VALUES // widest)))
@@ -89,7 +146,7 @@ cdef class Samples:
     cdef:
         SampleSpec spec
         object owners
-        readonly Py_ssize_t n_rows, n_targets
+        readonly Py_ssize_t n_rows, n_targets, n_entries
         readonly bint has_codes
         readonly object dtype
 
@@ -107,6 +164,7 @@ cdef class Samples:
                 raise ValueError(f"{name} of shape {array.shape} for {self.n_rows} rows")
         if weights is not None and weights.ndim != 1:
             raise ValueError(f"weights must have one dimension; got shape {weights.shape}")
+        self.n_entries = X.nnz if issparse(X) else X.size
         if issparse(X):
             check_pointers(X)
             indptr = np.ascontiguousarray(X.indptr, np.int64)
@@ -142,34 +200,67 @@ cdef class Workspace:
         Features of dense rows that are taken in permuted order and have to be gathered; 0 for none.
     outputs : ndarray of shape (n_rows of the data set, n_outputs), default=None
         Where passes leave the raw scores of the rows they see.
+    most_threads : int, default=1
     """
     cdef:
         WorkspaceSpec spec
         object owners
         (Py_ssize_t, Py_ssize_t, Py_ssize_t) widths
-        readonly Py_ssize_t capacity
+        readonly Py_ssize_t capacity, most_threads
         readonly object dtype
 
     def __init__(self, LayerTable layers, Py_ssize_t capacity, dtype, *, Py_ssize_t n_gathered=0,
-                 outputs=None):
+                 outputs=None, Py_ssize_t most_threads=1):
         if capacity < 1:
             raise ValueError(f"a workspace is for at least one row; got {capacity}")
         blocks = [
             np.empty((capacity, width), dtype)
-            for width in (n_gathered, layers.n_columns, layers.n_slopes, layers.widest, layers.widest)
+            for width in (n_gathered, layers.n_columns, layers.n_slopes, layers.n_columns)
         ]
-        work = np.empty(GEMM_WORK, dtype)
-        self.owners = (blocks, work, outputs)
-        self.widths = (layers.n_columns, layers.n_slopes, layers.widest)
+        work = np.empty(GEMM_WORK * most_threads, dtype)
+        shard_sums = np.empty((capacity + SHARD - 1) // SHARD)
+        block_sums = np.empty(layers.n_blocks)
+        self.owners = (blocks, work, shard_sums, block_sums, outputs)
+        self.widths = (layers.n_columns, layers.n_slopes, layers.n_blocks)
+        self.most_threads = most_threads
         self.capacity = self.spec.capacity = capacity
         self.dtype = np.dtype(dtype)
         self.spec.gathered = _slots(blocks[0], dtype)
         self.spec.activations = _slots(blocks[1], dtype)
         self.spec.slopes = _slots(blocks[2], dtype)
-        self.spec.delta = _slots(blocks[3], dtype)
-        self.spec.delta_below = _slots(blocks[4], dtype)
+        self.spec.deltas = _slots(blocks[3], dtype)
+        self.spec.shard_sums = <double*> _slots(shard_sums, np.float64)
+        self.spec.block_sums = <double*> _slots(block_sums, np.float64)
         self.spec.work = _slots(work, dtype)
         self.spec.outputs = _slots(outputs, dtype)
+
+
+cdef struct TrainingSpec:
+    # Bound once.
+    const LayerSpec* layers
+    int n_layers
+    const BlockSpec* blocks
+    Py_ssize_t n_blocks, n_params
+    const SampleSpec* samples
+    const LossSpec* loss
+    const OptimSpec* optimizer  # NULL: gradients alone
+    const WorkspaceSpec* space
+    void* params
+    void* moments
+    void* gradient
+    Py_ssize_t batch_rows, step_rows
+    double alpha, mean_weight, max_norm
+    bint with_norm, accumulate
+    int n_threads
+    # Of a call.
+    const Py_ssize_t* rows
+    const double* rates
+    Py_ssize_t n_rows, n_steps, done, steps_before
+    # Sums since the epoch began.
+    double loss_sum, penalty_sum, norm_sum
+    # Between the threads.
+    team_meeting meeting
+    bint stop
 
 
 cdef class Trainer:
@@ -203,6 +294,8 @@ cdef class Trainer:
         Whether to sum up the norms of the gradients, as is done where there is a limit.
     keep_outputs : bool, default=False
         Whether to keep the raw scores that the rows had when training came by them.
+    n_threads : int, default=1
+        Threads that share the work of each step. They change no bit of the result.
 
     Attributes
     ----------
@@ -221,27 +314,18 @@ cdef class Trainer:
         Sum since `start_epoch` of the norms of the steps' gradients before they are clipped.
     """
     cdef:
-        LayerTable layers
-        Samples samples
-        Loss loss
-        Optimizer optimizer
+        TrainingSpec spec
         OptimizerState state
         Workspace space
         object owners
-        void* params
-        void* moments
-        void* gradient_values
-        Py_ssize_t batch_rows, step_rows
-        double alpha, max_grad_norm
+        bint single
         public uint64_t dropout_seed
-        public double mean_weight
-        bint single, with_norm
         readonly object gradient, outputs
-        readonly double loss_sum, penalty_sum, norm_sum
 
     def __init__(self, LayerTable layers, params, Samples samples, Loss loss, optimizer, state, *,
                  Py_ssize_t batch_rows, double alpha, bint gather, Py_ssize_t accumulation_steps=1,
-                 double max_grad_norm=0.0, bint track_norm=False, bint keep_outputs=False):
+                 double max_grad_norm=0.0, bint track_norm=False, bint keep_outputs=False,
+                 int n_threads=1):
         dtype = samples.dtype
         _check_targets(samples, loss)
         if params.shape != (layers.n_params,):
@@ -256,22 +340,53 @@ cdef class Trainer:
         self.outputs = np.empty((samples.n_rows, loss.n_outputs), dtype) if keep_outputs else None
         self.space = Workspace(
             layers, batch_rows, dtype, n_gathered=samples.spec.n_features if gather else 0,
-            outputs=self.outputs)
-        self.owners = (params, moments)
-        self.layers, self.samples, self.loss = layers, samples, loss
-        self.optimizer, self.state = optimizer, state
-        self.batch_rows, self.step_rows = batch_rows, batch_rows * accumulation_steps
-        self.alpha, self.max_grad_norm, self.mean_weight = alpha, max_grad_norm, 1
-        self.with_norm = track_norm or max_grad_norm > 0
+            outputs=self.outputs, most_threads=n_threads)
+        self.state = state
+        self.owners = (layers, params, samples, loss, optimizer, moments)
         self.single = dtype == np.float32
-        self.params = _slots(params, dtype)
-        self.moments = _slots(moments, dtype)
-        self.gradient_values = _slots(self.gradient, dtype)
+        _bind(&self.spec, layers, samples, loss, self.space)
+        if optimizer is not None:
+            self.spec.optimizer = &(<Optimizer> optimizer).spec
+        self.spec.batch_rows, self.spec.step_rows = batch_rows, batch_rows * accumulation_steps
+        self.spec.alpha, self.spec.max_norm, self.spec.mean_weight = alpha, max_grad_norm, 1
+        self.spec.with_norm = track_norm or max_grad_norm > 0
+        self.spec.n_threads = n_threads
+        self.spec.params = _slots(params, dtype)
+        self.spec.moments = _slots(moments, dtype)
+        self.spec.gradient = _slots(self.gradient, dtype)
         self.start_epoch(0)
+
+    @property
+    def n_threads(self):
+        return self.spec.n_threads
+
+    @n_threads.setter
+    def n_threads(self, int value):
+        self.spec.n_threads = max(1, min(value, self.space.most_threads))
+
+    @property
+    def mean_weight(self):
+        return self.spec.mean_weight
+
+    @mean_weight.setter
+    def mean_weight(self, double value):
+        self.spec.mean_weight = value
+
+    @property
+    def loss_sum(self):
+        return self.spec.loss_sum
+
+    @property
+    def penalty_sum(self):
+        return self.spec.penalty_sum
+
+    @property
+    def norm_sum(self):
+        return self.spec.norm_sum
 
     def start_epoch(self, uint64_t epoch):
         """Set the sums to zero and make dropout draw the masks of `epoch`."""
-        self.loss_sum = self.penalty_sum = self.norm_sum = 0
+        self.spec.loss_sum = self.spec.penalty_sum = self.spec.norm_sum = 0
         self.space.spec.dropout_key = dropout_epoch_key(self.dropout_seed, epoch)
 
     def train_batches(self, const Py_ssize_t[::1] rows, Py_ssize_t n_rows, Py_ssize_t done,
@@ -293,42 +408,37 @@ cdef class Trainer:
         done : int
             Steps of this epoch that are done now, at least one more than before.
         """
-        cdef const Py_ssize_t* order = NULL if rows is None else &rows[0]
         if done >= rates.shape[0]:
             return done
+        self.spec.rows = NULL if rows is None else &rows[0]
+        self.spec.rates = &rates[0]
+        self.spec.n_rows, self.spec.n_steps, self.spec.done = n_rows, rates.shape[0], done
+        self.spec.steps_before = self.state.n_steps - done
         with nogil:
-            if self.single:
-                done = _train_batches[float](self, <float*> self.params, order, n_rows, done,
-                                             &rates[0], rates.shape[0])
-            else:
-                done = _train_batches[double](self, <double*> self.params, order, n_rows, done,
-                                              &rates[0], rates.shape[0])
-        return done
+            _run(&self.spec, self.single)
+        self.state.n_steps += self.spec.done - done
+        return self.spec.done
 
     def loss_and_gradient(self, const Py_ssize_t[::1] rows, Py_ssize_t n_rows):
         """Sum the weighted losses of `n_rows` rows into `loss_sum`, and fill `gradient`.
 
         Rows are taken `batch_rows` at a time; the gradient is divided by rows * mean_weight.
         """
-        cdef:
-            const Py_ssize_t* order = NULL if rows is None else &rows[0]
-            double scale = 1 / (n_rows * self.mean_weight)
+        self.spec.rows = NULL if rows is None else &rows[0]
+        self.spec.n_rows = self.spec.step_rows = n_rows
+        self.spec.n_steps, self.spec.done, self.spec.loss_sum = 1, 0, 0
         with nogil:
-            if self.single:
-                self.loss_sum = _gradient[float](self, <float*> self.params, order, 0, n_rows, scale)
-            else:
-                self.loss_sum = _gradient[double](
-                    self, <double*> self.params, order, 0, n_rows, scale)
+            _run(&self.spec, self.single)
 
     def is_finite(self):
         """Whether the losses of this epoch and all parameters are finite."""
         cdef bint finite
         with nogil:
             if self.single:
-                finite = _all_finite[float](<float*> self.params, self.layers.n_params)
+                finite = all_finite[float](<float*> self.spec.params, self.spec.n_params)
             else:
-                finite = _all_finite[double](<double*> self.params, self.layers.n_params)
-        return finite and isfinite(self.loss_sum) and isfinite(self.penalty_sum)
+                finite = all_finite[double](<double*> self.spec.params, self.spec.n_params)
+        return finite and isfinite(self.spec.loss_sum) and isfinite(self.spec.penalty_sum)
 
 
 def _check_targets(Samples samples, Loss loss):
@@ -343,7 +453,7 @@ def _check_targets(Samples samples, Loss loss):
 
 def loss_and_gradient_of(
     LayerTable layers, params, Samples samples, Loss loss, Workspace space, gradient,
-    double divisor, bint accumulate,
+    double divisor, bint accumulate, int n_threads=1,
 ):
     """The loss of all rows of `samples`, and its gradient: the sums over rows, divided.
 
@@ -359,6 +469,8 @@ def loss_and_gradient_of(
     divisor : float
         What sums over rows are divided by.
     accumulate : bool
+    n_threads : int, default=1
+        As many as the workspace was made for, or fewer.
 
     Returns
     -------
@@ -375,98 +487,185 @@ def loss_and_gradient_of(
         raise ValueError(f"a loss of {loss.n_outputs} outputs for a network of "
                          f"{layers.specs[layers.n_layers - 1].n_out}")
     if space.dtype != samples.dtype or space.widths != (
-        layers.n_columns, layers.n_slopes, layers.widest
+        layers.n_columns, layers.n_slopes, layers.n_blocks
     ):
         raise ValueError("the scratch was made for another network or dtype")
     cdef:
-        const void* values = _address(params, samples.dtype)
-        void* slots = _slots(gradient, samples.dtype)
+        TrainingSpec spec
         bint single = samples.dtype == np.float32
-        double total
+    if samples.n_rows == 0:
+        raise ValueError("there are no rows")
+    memset(&spec, 0, sizeof(spec))
+    _bind(&spec, layers, samples, loss, space)
+    spec.params = <void*> _address(params, samples.dtype)  # read alone
+    spec.gradient = _slots(gradient, samples.dtype)
+    spec.batch_rows, spec.step_rows, spec.n_rows = space.capacity, samples.n_rows, samples.n_rows
+    spec.n_steps, spec.mean_weight, spec.accumulate = 1, divisor / samples.n_rows, accumulate
+    spec.n_threads = min(n_threads, space.most_threads)
     with nogil:
-        if single:
-            total = _all_rows[float](layers, <const float*> values, samples, loss, space,
-                                     <float*> slots, 1 / divisor, accumulate)
-        else:
-            total = _all_rows[double](layers, <const double*> values, samples, loss, space,
-                                      <double*> slots, 1 / divisor, accumulate)
-    return total / divisor
+        _run(&spec, single)
+    return spec.loss_sum / divisor
 
 
-cdef double _all_rows(
-    LayerTable layers, const floating* params, Samples samples, Loss loss, Workspace space,
-    floating* gradient, double scale, bint accumulate,
-) noexcept nogil:
+cdef void _bind(TrainingSpec* spec, LayerTable layers, Samples samples, Loss loss, Workspace space):
+    spec.layers, spec.n_layers, spec.n_params = layers.specs, layers.n_layers, layers.n_params
+    spec.blocks, spec.n_blocks = layers.blocks, layers.n_blocks
+    spec.samples, spec.loss, spec.space = &samples.spec, &loss.spec, &space.spec
+
+
+cdef void _run(TrainingSpec* spec, bint single) noexcept nogil:
+    memset(&spec.meeting, 0, sizeof(spec.meeting))
+    team_run(_steps_float if single else _steps_double, spec, spec.n_threads)
+
+
+cdef void _steps_float(void* context, int thread, int n_threads) noexcept nogil:
+    _steps[float](<TrainingSpec*> context, <float*> NULL, thread, n_threads)
+
+
+cdef void _steps_double(void* context, int thread, int n_threads) noexcept nogil:
+    _steps[double](<TrainingSpec*> context, <double*> NULL, thread, n_threads)
+
+
+cdef void _steps(TrainingSpec* t, floating* like, int thread, int n_threads) noexcept nogil:
+    """Steps until the last, or until time is up. Every thread of the team runs this."""
     cdef:
-        double total = 0
-        Py_ssize_t first = 0, n
-    while first < samples.n_rows:
-        n = min(space.capacity, samples.n_rows - first)
-        total += loss_and_gradient(
-            layers.specs, layers.n_layers, params, &samples.spec, NULL, first, n, &loss.spec, scale,
-            &space.spec, gradient, accumulate or first > 0)
-        first += n
-    return total
-
-
-cdef Py_ssize_t _train_batches(
-    Trainer t, floating* params, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t done,
-    const double* rates, Py_ssize_t n_steps,
-) noexcept nogil:
-    cdef:
-        double start = _now(), elapsed, share, norm = 0
-        Py_ssize_t first, n
+        double began = _now(), elapsed, scale
+        Py_ssize_t step = t.done, first, batch, rows, n
     while True:
-        first = done * t.step_rows
-        n = min(t.step_rows, n_rows - first)
-        share = 1 / (n * t.mean_weight)
-        t.loss_sum += _gradient(t, params, rows, first, n, share)
-        t.state.n_steps += 1
-        t.penalty_sum += 0.5 * t.alpha * optimizer_step(
-            &t.optimizer.spec, params, <floating*> t.gradient_values, <floating*> t.moments,
-            t.layers.n_params, t.layers.n_weights, t.alpha * share, rates[done], t.state.n_steps,
-            t.max_grad_norm, &norm if t.with_norm else NULL)
-        t.norm_sum += norm
-        done += 1
-        elapsed = _now() - start
-        # A clock that was set back must not keep Python waiting.
-        if done == n_steps or elapsed > STRETCH or elapsed < 0:
-            return done
+        first = step * t.step_rows
+        rows = min(t.step_rows, t.n_rows - first)
+        scale = 1 / (rows * t.mean_weight)
+        batch = 0
+        while batch < rows:
+            n = min(t.batch_rows, rows - batch)
+            if batch > 0:
+                team_meet(&t.meeting, n_threads)  # the activations are still being read
+            _accumulate(t, like, first + batch, n, scale, t.accumulate or batch > 0,
+                        t.optimizer is not NULL and batch + n == rows, step, thread, n_threads)
+            batch += n
+        step += 1
+        if thread == 0:
+            elapsed = _now() - began
+            # A clock that was set back must not keep Python waiting.
+            t.stop = step == t.n_steps or elapsed > STRETCH or elapsed < 0
+            t.done = step
+        team_meet(&t.meeting, n_threads)
+        if thread == 0 and t.optimizer is not NULL:
+            for batch in range(t.n_blocks):
+                t.penalty_sum += 0.5 * t.alpha * t.space.block_sums[batch]
+        if t.stop:
+            return
 
 
-cdef double _gradient(
-    Trainer t, floating* params, const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
-    double scale,
+cdef void _accumulate(
+    TrainingSpec* t, floating* like, Py_ssize_t first, Py_ssize_t n_rows, double scale,
+    bint accumulate, bint final, Py_ssize_t step, int thread, int n_threads,
 ) noexcept nogil:
-    """Return the summed weighted loss of rows `first`, ...; the gradient is `scale` times its."""
+    """A batch, which adds to the gradient, and the optimizer's step if it is the `final` one of it.
+
+    Rows are cut at shards. The blocks of parameters are shared out in order, and a block's update
+    follows its gradient at once unless the norm has to be known first."""
     cdef:
+        Py_ssize_t shards = (n_rows + SHARD - 1) // SHARD, i
+        Py_ssize_t start = shards * thread // n_threads * SHARD
+        Py_ssize_t stop = min(shards * (thread + 1) // n_threads * SHARD, n_rows)
+        StepSpec spec
+    if final:
+        spec = step_of(t.optimizer, t.rates[step], t.steps_before + step + 1, t.alpha * scale, 1)
+    forward_and_backward(t.layers, t.n_layers, <const floating*> t.params, t.samples, t.rows, first,
+                         start, stop, t.loss, scale, t.space, thread)
+    team_meet(&t.meeting, n_threads)
+    if thread == 0:
+        for i in range(shards):
+            t.loss_sum += t.space.shard_sums[i]
+    _gradients(t, like, first, n_rows, accumulate, &spec if final and not t.with_norm else NULL,
+               thread, n_threads)
+    if final and t.with_norm:
+        spec.clip = clip_factor(_gradient_norm(t, like, &spec, thread, n_threads), t.max_norm)
+        _update(t, like, &spec, _first_block(t, thread, n_threads),
+                _first_block(t, thread + 1, n_threads))
+
+
+cdef void _gradients(
+    TrainingSpec* t, floating* like, Py_ssize_t first, Py_ssize_t n_rows, bint accumulate,
+    const StepSpec* step,  # taken at once, where it is not NULL
+    int thread, int n_threads,
+) noexcept nogil:
+    """Gradients of this thread's blocks."""
+    cdef:
+        Py_ssize_t i = _first_block(t, thread, n_threads), j
+        Py_ssize_t end = _first_block(t, thread + 1, n_threads)
+        floating* gradient = <floating*> t.gradient
+        BlockSpec block
+    while i < end:
+        j = i + 1
+        block = t.blocks[i]
+        if t.samples.indices is not NULL and block.layer == 0 and block.first_row >= 0:
+            while j < end and t.blocks[j].layer == 0 and t.blocks[j].first_row >= 0:
+                j += 1
+            sparse_weight_gradient(
+                t.layers, t.samples, t.rows, first, n_rows, block.first_row,
+                t.blocks[j - 1].first_row + t.blocks[j - 1].n_rows, t.space,
+                gradient + t.layers.weights, accumulate)
+        else:
+            while j < end and merge(&block, t.blocks + j):
+                j += 1
+            block_gradient(t.layers, &block, t.samples, t.rows, first, n_rows, t.space, gradient,
+                           accumulate, thread)
+        if step is not NULL:
+            _update(t, like, step, i, j)
+        i = j
+
+
+cdef void _update(
+    TrainingSpec* t, floating* like, const StepSpec* step, Py_ssize_t i, Py_ssize_t end,
+) noexcept nogil:
+    """The optimizer's step on blocks `i` to `end`."""
+    cdef const BlockSpec* block
+    for i in range(i, end):
+        block = t.blocks + i
+        t.space.block_sums[i] = update(
+            t.optimizer, step[0], <floating*> t.params, <const floating*> t.gradient,
+            <floating*> t.moments, t.n_params, block.start, block.size, block.first_row >= 0)
+
+
+cdef Py_ssize_t _first_block(const TrainingSpec* t, int thread, int n_threads) noexcept nogil:
+    """The first block of a thread: it takes those whose middle is in its part of the vector."""
+    cdef:
+        Py_ssize_t low = 0, high = t.n_blocks, i
+        Py_ssize_t begin = 2 * t.n_params * thread // n_threads
+    if thread == 0:
+        return 0
+    while low < high:
+        i = (low + high) // 2
+        if 2 * t.blocks[i].start + t.blocks[i].size < begin:
+            low = i + 1
+        else:
+            high = i
+    return low
+
+
+cdef double _gradient_norm(
+    TrainingSpec* t, floating* like, const StepSpec* spec, int thread, int n_threads,
+) noexcept nogil:
+    """Of the whole gradient, L2 term included."""
+    cdef:
+        Py_ssize_t i
+        const BlockSpec* block
         double total = 0
-        Py_ssize_t done = 0, n
-    while done < n_rows:
-        n = min(t.batch_rows, n_rows - done)
-        total += loss_and_gradient(
-            t.layers.specs, t.layers.n_layers, params, &t.samples.spec, rows, first + done, n,
-            &t.loss.spec, scale, &t.space.spec, <floating*> t.gradient_values, done > 0)
-        done += n
+    for i in range(_first_block(t, thread, n_threads), _first_block(t, thread + 1, n_threads)):
+        block = t.blocks + i
+        t.space.block_sums[i] = sum_of_squares(
+            <const floating*> t.params + block.start, <const floating*> t.gradient + block.start,
+            block.size, spec.l2 if block.first_row >= 0 else 0)
+    team_meet(&t.meeting, n_threads)
+    for i in range(t.n_blocks):
+        total += t.space.block_sums[i]
+    team_meet(&t.meeting, n_threads)  # the sums are needed again
+    total = sqrt(total)
+    if thread == 0:
+        t.norm_sum += total
     return total
-
-
-cdef bint _all_finite(const floating* values, Py_ssize_t n) noexcept nogil:
-    """x - x is zero for finite x and NaN otherwise; summed in lanes, so that it is vectorised."""
-    cdef:
-        Py_ssize_t i = 0, j
-        floating nought = 0
-        floating[LANES] lanes
-    memset(lanes, 0, sizeof(lanes))
-    while i + LANES <= n:
-        for j in range(LANES):
-            lanes[j] += values[i + j] - values[i + j]
-        i += LANES
-    for j in range(LANES):
-        nought += lanes[j]
-    for j in range(i, n):
-        nought += values[j] - values[j]
-    return nought == 0
 
 
 def predict_batches(LayerTable layers, params, Samples samples, rows=None, out=None):
@@ -522,18 +721,19 @@ cdef _predict(LayerTable layers, const floating[::1] params, Samples samples,
         floating[:, ::1] gathered = np.empty(
             (capacity if gather else 1, samples.spec.n_features), samples.dtype)
         floating[:, :, ::1] hidden = np.empty((2, capacity, layers.widest), samples.dtype)
+        floating[::1] work = np.empty(GEMM_WORK, samples.dtype)
     with nogil:
         while first < n_rows:
             n = min(capacity, n_rows - first)
             _predict_chunk(layers, &params[0], &samples.spec, order, first, n, &gathered[0, 0],
-                           &hidden[0, 0, 0], &hidden[1, 0, 0], &raw[first, 0])
+                           &hidden[0, 0, 0], &hidden[1, 0, 0], &work[0], &raw[first, 0])
             first += n
 
 
 cdef void _predict_chunk(
     LayerTable layers, const floating* params, const SampleSpec* samples,
     const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
-    floating* gathered, floating* hidden, floating* spare,  # scratch
+    floating* gathered, floating* hidden, floating* spare, floating* work,  # scratch
     floating* raw,  # OUT
 ) noexcept nogil:
     cdef:
@@ -548,6 +748,6 @@ cdef void _predict_chunk(
             apply_sparse_layer(layers.specs, params, samples, rows, first, n_rows, outputs,
                                <floating*> NULL)
         else:
-            apply_layer(layers.specs + i, params, inputs, n_rows, outputs, <floating*> NULL)
+            apply_layer(layers.specs + i, params, inputs, n_rows, outputs, <floating*> NULL, work)
         inputs = outputs
         hidden, spare = spare, hidden

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import BaseMultilayerPerceptron
 from sklearn_mlp._loss import LOSSES, Loss, apply_link
+from sklearn_mlp._predict import PREDICTION, PROBA, array_or_error
 
 
 class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
@@ -469,10 +470,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         NotFittedError
             If the model is not fitted.
         """
-        return self._labels(self._raw_scores(X))
-
-    def _labels(self, raw):
-        return self._label_binarizer.inverse_transform(raw, threshold=0.0)
+        binarizer = vars(self).get("_label_binarizer")
+        if binarizer is not None and binarizer.sparse_input_:  # indicators, as they were in fit
+            return binarizer.inverse_transform(self._raw_scores(X), threshold=0.0)
+        return self._predicted(X, PREDICTION)
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -495,18 +496,34 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         NotFittedError
             If the model is not fitted.
         """
-        raw = self._two_sided(self._raw_scores(X))
-        if self._multilabel():
-            return self._clipped_proba(raw)
-        proba = raw.copy()
-        apply_link(self.out_activation_, proba)
-        limits = np.finfo(proba.dtype)
-        low = proba < limits.tiny
-        if low.any():
-            # Too small for the dtype, but not 0 and in order: from tiny down to tiny / 2.
-            share = np.log(limits.tiny) / self._log_proba(raw)[low]
-            proba[low] = limits.tiny * (0.5 + 0.5 * share)
-        return proba
+        return self._predicted(X, PROBA)
+
+    def predict_proba_into(self, X, out):
+        """Write what `predict_proba` returns into an array of one's own.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        out : ndarray of shape (n_samples, n_classes)
+            Of the model's dtype, in C order, and no part of X. Undefined after an error in X.
+
+        Returns
+        -------
+        out : ndarray
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError, TypeError
+            If X is not usable, or `out` is not as described.
+
+        See Also
+        --------
+        predict_into : What is allocated, and when nothing is.
+        """
+        return self._predicted(X, PROBA, array_or_error(out))
 
     def _clipped_proba(self, raw):
         """Probabilities of a multilabel target, within [tiny, 1 - eps]."""
@@ -909,9 +926,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         NotFittedError
             If the model is not fitted.
         """
-        raw = self._raw_scores(X)
-        apply_link(self._loss.link, raw)
-        return raw.ravel() if raw.shape[1] == 1 else raw
+        return self._predicted(X, PREDICTION)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,15 +1,107 @@
 /* _gemm_template.h for AVX2 and FMA, in both precisions. */
+#include <immintrin.h>
 #include "_gemm.h"
+#include "_gemm_transpose.h"
+
+#define ROWS 6
+#define ROW_CASES(C) C(1) C(2) C(3) C(4) C(5) C(6)
+#define PACK_FROM 512
+#define MOST_TRANSPOSED 7
+#define TRANSPOSED_CASES(C) ROW_CASES(C) C(7)
+#define VECTORS 2
+#define REGISTERS 14 /* for sums and a row of B; two are for A and the compiler */
+#define MOST_VECTORS 7
+#define DOT_ROWS 4
+#define MOST_DOTS 2
+#define DOT_CASES(C) C(1) C(2)
+
+static inline __m256i first_f(ptrdiff_t count) /* a mask of the first lanes */
+{
+    static const int lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *) (lanes + 8 - count));
+}
+
+static inline __m256i first_d(ptrdiff_t count)
+{
+    static const long long lanes[8] = {-1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *) (lanes + 4 - count));
+}
+
+/* One value at a time: some processors store under a mask slowly. */
+static inline void store_part_f(float *to, ptrdiff_t count, __m256 x)
+{
+    float lanes[8];
+    _mm256_storeu_ps(lanes, x);
+    for (ptrdiff_t i = 0; i < count; i++)
+        to[i] = lanes[i];
+}
+
+static inline void store_part_d(double *to, ptrdiff_t count, __m256d x)
+{
+    double lanes[4];
+    _mm256_storeu_pd(lanes, x);
+    for (ptrdiff_t i = 0; i < count; i++)
+        to[i] = lanes[i];
+}
+
+static inline float sum_f(__m256 x)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+static inline double sum_d(__m256d x)
+{
+    __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+}
 
 #define REAL float
-#define NAME(function) function##_f
-#define GEMM gemm_avx2_f
+#define NAME(function) function##_avx2_f
+#define LANES 8
+#define SIDE 8
+#define TRANSPOSE transpose_f
+#define VECTOR __m256
+#define ZERO _mm256_setzero_ps()
+#define LOAD(from) _mm256_loadu_ps(from)
+#define STORE(to, x) _mm256_storeu_ps(to, x)
+#define LOAD_PART(from, count) _mm256_maskload_ps(from, first_f(count))
+#define STORE_PART(to, count, x) store_part_f(to, count, x)
+#define SPREAD(x) _mm256_set1_ps(x)
+#define ADD(x, y) _mm256_add_ps(x, y)
+#define FMA(x, y, z) _mm256_fmadd_ps(x, y, z)
+#define SUM(x) sum_f(x)
 #include "_gemm_template.h"
 #undef REAL
 #undef NAME
-#undef GEMM
+#undef LANES
+#undef SIDE
+#undef TRANSPOSE
+#undef VECTOR
+#undef ZERO
+#undef LOAD
+#undef STORE
+#undef LOAD_PART
+#undef STORE_PART
+#undef SPREAD
+#undef ADD
+#undef FMA
+#undef SUM
 
 #define REAL double
-#define NAME(function) function##_d
-#define GEMM gemm_avx2_d
+#define NAME(function) function##_avx2_d
+#define LANES 4
+#define SIDE 4
+#define TRANSPOSE transpose_d
+#define VECTOR __m256d
+#define ZERO _mm256_setzero_pd()
+#define LOAD(from) _mm256_loadu_pd(from)
+#define STORE(to, x) _mm256_storeu_pd(to, x)
+#define LOAD_PART(from, count) _mm256_maskload_pd(from, first_d(count))
+#define STORE_PART(to, count, x) store_part_d(to, count, x)
+#define SPREAD(x) _mm256_set1_pd(x)
+#define ADD(x, y) _mm256_add_pd(x, y)
+#define FMA(x, y, z) _mm256_fmadd_pd(x, y, z)
+#define SUM(x) sum_d(x)
 #include "_gemm_template.h"

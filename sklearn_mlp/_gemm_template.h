@@ -1,95 +1,114 @@
-/* One precision of the product of _gemm.h, for vectors of 32 bytes and 16 vector registers.
+/* One precision and instruction set of the product of _gemm.h. The file that includes this defines
+   REAL, the names NAME(function), vectors of LANES values with their operations, and how many of them
+   REGISTERS hold.
 
-   The innermost loop multiplies a tile of ROWS rows of A with a panel of two vectors of columns of B
-   and keeps the 6 x 2 vectors of C in registers. A panel is copied into a contiguous buffer that
-   stays in the first-level cache (k is cut into blocks of at most DEPTH for that) while a block of A
-   that stays in the second-level cache passes by. Rows of A are read in place where they are
-   contiguous and otherwise copied, tile by tile.
+   The innermost loop multiplies a tile of up to ROWS rows of A with a panel of up to VECTORS vectors of
+   columns of B and keeps the sums in registers. A panel is copied into a contiguous buffer that stays
+   in the first-level cache (k is cut into blocks of at most DEPTH for that) while a block of A that
+   stays in the second-level cache passes by.
 
-   A product with very few columns is computed as its transpose, whose rows are then few: no lane of
-   a vector is wasted. */
+   Products with fewer columns than a vector has lanes take other ways: a row of C at a time as dot
+   products, or C' = B' A' with few rows. */
 #include <string.h>
 
-#ifndef ROWS
-#define ROWS 6
-#define DEPTH 256
-#define LANES ((ptrdiff_t) (32 / sizeof(REAL)))
-#define WIDTH (2 * LANES)
-#endif
+#define INLINE static inline __attribute__((always_inline))
+#define WIDTH (VECTORS * LANES)
+#define DEPTH 192
+#define BLOCK_ROWS (GEMM_WORK / DEPTH)
+#define MOST_FEW 3
+#define UNROLL _Pragma("GCC unroll 16")
 
-typedef REAL NAME(vector) __attribute__((vector_size(32)));
-#define VECTOR NAME(vector)
-
-static inline VECTOR NAME(load)(const REAL *from)
+/* sum = a[0:rows, 0:depth] panel[0:depth], the panel in rows of `step`; constants where inlined are
+   `rows`, `vectors`, and whether the last vector has `rest` < LANES values. */
+INLINE void NAME(multiply_tile)(
+    int rows, int vectors, int partial, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
+    ptrdiff_t a_column, const REAL *panel, ptrdiff_t step, VECTOR *sum)
 {
-    VECTOR v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
-static inline void NAME(store)(REAL *to, VECTOR v) { memcpy(to, &v, sizeof v); }
-
-/* c[0:rows, 0:WIDTH] (+)= a[0:rows, 0:depth] panel; `rows` is a constant wherever this is inlined. */
-static inline __attribute__((always_inline)) void NAME(tile)(
-    int rows, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
-    const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)
-{
-    VECTOR sum[ROWS][2] = {{{0}}};
-    if (accumulate) {
-#pragma GCC unroll 6
-        for (int i = 0; i < rows; i++) {
-            sum[i][0] = NAME(load)(c + i * ldc);
-            sum[i][1] = NAME(load)(c + i * ldc + LANES);
-        }
-    }
+    UNROLL for (int s = 0; s < rows * vectors; s++) sum[s] = ZERO;
     for (ptrdiff_t p = 0; p < depth; p++) {
-        VECTOR left = NAME(load)(panel + p * WIDTH), right = NAME(load)(panel + p * WIDTH + LANES);
-#pragma GCC unroll 6
-        for (int i = 0; i < rows; i++) {
-            REAL factor = a[i * a_row + p * a_column];
-            sum[i][0] += factor * left;
-            sum[i][1] += factor * right;
+        VECTOR right[MOST_VECTORS];
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            const REAL *from = panel + p * step + v * LANES;
+            right[v] = partial && v == vectors - 1 ? LOAD_PART(from, rest) : LOAD(from);
+        }
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            VECTOR left = SPREAD(a[i * a_row + p * a_column]);
+            UNROLL for (int v = 0; v < vectors; v++)
+                sum[i * vectors + v] = FMA(left, right[v], sum[i * vectors + v]);
         }
     }
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) {
-        NAME(store)(c + i * ldc, sum[i][0]);
-        NAME(store)(c + i * ldc + LANES, sum[i][1]);
-    }
 }
 
-static void NAME(any_tile)(
-    int rows, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
-    const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)
+/* c[0:rows, 0:(vectors - 1) * LANES + rest] (+)= a[0:rows, 0:depth] panel */
+INLINE void NAME(tile)(
+    int rows, int vectors, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
+    ptrdiff_t a_column, const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)
 {
-    switch (rows) {
-    case 6: NAME(tile)(6, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
-    case 5: NAME(tile)(5, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
-    case 4: NAME(tile)(4, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
-    case 3: NAME(tile)(3, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
-    case 2: NAME(tile)(2, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
-    default: NAME(tile)(1, depth, a, a_row, a_column, panel, c, ldc, accumulate);
-    }
+    VECTOR sum[REGISTERS];
+    NAME(multiply_tile)(rows, vectors, 0, 0, depth, a, a_row, a_column, panel, WIDTH, sum);
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            REAL *to = c + i * ldc + v * LANES;
+            VECTOR x = sum[i * vectors + v];
+            if (v < vectors - 1 || rest == LANES) /* a masked store is slow */
+                STORE(to, accumulate ? ADD(LOAD(to), x) : x);
+            else
+                STORE_PART(to, rest, accumulate ? ADD(LOAD_PART(to, rest), x) : x);
+        }
 }
 
-/* panel[p, j] = b[p, j] for j < columns, and 0 for the rest of WIDTH. */
-static void NAME(pack_panel)(
-    const REAL *b, ptrdiff_t b_row, ptrdiff_t b_column, ptrdiff_t depth, ptrdiff_t columns,
-    REAL *panel)
+#define CASE(r)                                                                                    \
+    case r: NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
+
+#define TILE_OF(name, vectors_)                                                                    \
+    static __attribute__((noinline)) void NAME(name)(                                              \
+        int rows, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,   \
+        const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)                                 \
+    {                                                                                              \
+        enum { vectors = vectors_ };                                                               \
+        switch (rows) { ROW_CASES(CASE) }                                                          \
+    }
+
+TILE_OF(wide_tile, VECTORS)
+TILE_OF(narrow_tile, 1)
+
+/* panel[p, j] = b[p, j] for j < columns, in whole vectors; what is beyond `columns` is 0. */
+static void NAME(pack_rows)(
+    const REAL *b, ptrdiff_t ldb, ptrdiff_t depth, ptrdiff_t columns, REAL *panel)
 {
-    if (b_column == 1 && columns == WIDTH) {
-        for (ptrdiff_t p = 0; p < depth; p++, b += b_row, panel += WIDTH) {
-            NAME(store)(panel, NAME(load)(b));
-            NAME(store)(panel + LANES, NAME(load)(b + LANES));
+    if (columns == WIDTH) {
+        for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += WIDTH) {
+            UNROLL for (int v = 0; v < VECTORS; v++)
+                STORE(panel + v * LANES, LOAD(b + v * LANES));
             __builtin_prefetch(b + WIDTH); /* the next panel's row */
         }
         return;
     }
-    for (ptrdiff_t j = 0; j < columns; j++)
-        for (ptrdiff_t p = 0; p < depth; p++)
-            panel[p * WIDTH + j] = b[p * b_row + j * b_column];
-    for (ptrdiff_t j = columns; j < WIDTH; j++)
-        for (ptrdiff_t p = 0; p < depth; p++)
+    for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += WIDTH)
+        for (ptrdiff_t j = 0; j < columns; j += LANES)
+            STORE(panel + j, columns - j < LANES ? LOAD_PART(b + j, columns - j) : LOAD(b + j));
+}
+
+/* The same of a B whose columns are contiguous: panel[p, j] = b[j, p]. */
+static void NAME(pack_columns)(
+    const REAL *b, ptrdiff_t ldb, ptrdiff_t depth, ptrdiff_t columns, REAL *panel)
+{
+    ptrdiff_t j = 0, p, end = (columns + LANES - 1) / LANES * LANES;
+    for (; j + SIDE <= columns; j += SIDE) {
+        for (p = 0; p + SIDE <= depth; p += SIDE)
+            TRANSPOSE(b + j * ldb + p, ldb, panel + p * WIDTH + j, WIDTH);
+        for (; p < depth; p++)
+            for (int s = 0; s < SIDE; s++)
+                panel[p * WIDTH + j + s] = b[(j + s) * ldb + p];
+    }
+    for (; j < columns; j++)
+        for (p = 0; p < depth; p++)
+            panel[p * WIDTH + j] = b[j * ldb + p];
+    for (; j < end; j++)
+        for (p = 0; p < depth; p++)
             panel[p * WIDTH + j] = 0;
 }
 
@@ -97,83 +116,235 @@ static void NAME(pack_panel)(
 static void NAME(pack_tiles)(
     const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column, ptrdiff_t m, ptrdiff_t depth, REAL *tiles)
 {
-    for (ptrdiff_t i = 0; i < m; i += ROWS, tiles += ROWS * depth) {
-        int rows = m - i < ROWS ? (int) (m - i) : ROWS;
-        const REAL *from = a + i * a_row;
-        if (a_row == 1 && rows == ROWS)
-            for (ptrdiff_t p = 0; p < depth; p++)
-                for (int r = 0; r < ROWS; r++)
-                    tiles[p * ROWS + r] = from[p * a_column + r];
-        else
-            for (ptrdiff_t p = 0; p < depth; p++)
-                for (int r = 0; r < rows; r++)
-                    tiles[p * ROWS + r] = from[p * a_column + r * a_row];
+    for (ptrdiff_t i = 0; i < m; i += ROWS, a += ROWS * a_row, tiles += ROWS * depth) {
+        ptrdiff_t p = 0, rows = m - i < ROWS ? m - i : ROWS;
+        if (rows == ROWS && a_row == 1)
+            for (; p < depth; p++)
+                memcpy(tiles + p * ROWS, a + p * a_column, ROWS * sizeof(REAL));
+        else if (rows == ROWS && a_column == 1 && ROWS % SIDE == 0)
+            for (; p + SIDE <= depth; p += SIDE)
+                for (int r = 0; r < ROWS; r += SIDE)
+                    TRANSPOSE(a + r * a_row + p, a_row, tiles + p * ROWS + r, ROWS);
+        for (; p < depth; p++)
+            for (ptrdiff_t r = 0; r < rows; r++)
+                tiles[p * ROWS + r] = a[r * a_row + p * a_column];
     }
 }
 
-static void NAME(put_tile)(
-    const REAL *tile, int rows, ptrdiff_t columns, REAL *c, ptrdiff_t c_row, ptrdiff_t c_column,
-    int accumulate)
-{
-    for (int i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < columns; j++) {
-            REAL *to = c + i * c_row + j * c_column;
-            *to = accumulate ? *to + tile[i * WIDTH + j] : tile[i * WIDTH + j];
-        }
-}
-
-/* A block of rows of A times all of B, over one block of k. */
+/* A block of rows of A times all of B, over one block of k. Tile i of A begins at a + i * tile. */
 static void NAME(multiply_block)(
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
-    ptrdiff_t tile_step, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_column, REAL *c,
-    ptrdiff_t c_row, ptrdiff_t c_column, int accumulate)
+    ptrdiff_t tile, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_column, REAL *c, ptrdiff_t ldc,
+    int accumulate)
 {
     REAL panel[DEPTH * WIDTH] __attribute__((aligned(64)));
-    REAL edge[ROWS * WIDTH] __attribute__((aligned(64)));
     for (ptrdiff_t j = 0; j < n; j += WIDTH) {
         ptrdiff_t columns = n - j < WIDTH ? n - j : WIDTH;
-        NAME(pack_panel)(b + j * b_column, b_row, b_column, depth, columns, panel);
+        int rest = (int) ((columns - 1) % LANES + 1);
+        if (b_column == 1)
+            NAME(pack_rows)(b + j, b_row, depth, columns, panel);
+        else
+            NAME(pack_columns)(b + j * b_column, b_column, depth, columns, panel);
         for (ptrdiff_t i = 0; i < m; i += ROWS) {
             int rows = m - i < ROWS ? (int) (m - i) : ROWS;
-            const REAL *from = a + i / ROWS * tile_step;
-            REAL *to = c + i * c_row + j * c_column;
-            if (columns == WIDTH && c_column == 1) {
-                NAME(any_tile)(rows, depth, from, a_row, a_column, panel, to, c_row, accumulate);
-            } else {
-                NAME(any_tile)(rows, depth, from, a_row, a_column, panel, edge, WIDTH, 0);
-                NAME(put_tile)(edge, rows, columns, to, c_row, c_column, accumulate);
-            }
+            const REAL *from = a + i / ROWS * tile;
+            REAL *to = c + i * ldc + j;
+            if (columns > LANES)
+                NAME(wide_tile)(rows, rest, depth, from, a_row, a_column, panel, to, ldc, accumulate);
+            else
+                NAME(narrow_tile)(rows, rest, depth, from, a_row, a_column, panel, to, ldc,
+                                  accumulate);
         }
     }
 }
 
-void GEMM(GEMM_ARGUMENTS(REAL))
+/* c[0:rows, 0:n] (+)= a[0:rows, 0:depth] b, of so few rows that b, with contiguous rows, is read in place. */
+INLINE void NAME(few_rows)(
+    int rows, int vectors, ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
+    ptrdiff_t a_column, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t ldc, int accumulate)
 {
-    ptrdiff_t c_row = ldc, c_column = 1, n_blocks = (k + DEPTH - 1) / DEPTH, depth, m_block;
-    if (n < LANES && n < m) { /* C' = B' A' */
-        const REAL *left = b;
-        ptrdiff_t swap, left_row = b_column, left_column = b_row;
-        b = a, b_row = a_column, b_column = a_row;
-        a = left, a_row = left_row, a_column = left_column;
-        swap = m, m = n, n = swap;
-        c_row = 1, c_column = ldc;
+    VECTOR sum[REGISTERS];
+    ptrdiff_t j = 0;
+    for (; j + vectors * LANES <= n; j += vectors * LANES) {
+        NAME(multiply_tile)(rows, vectors, 0, 0, depth, a, a_row, a_column, b + j, b_row, sum);
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int v = 0; v < vectors; v++)
+            {
+                REAL *to = c + i * ldc + j + v * LANES;
+                VECTOR x = sum[i * vectors + v];
+                STORE(to, accumulate ? ADD(LOAD(to), x) : x);
+            }
     }
-    depth = (k + n_blocks - 1) / n_blocks; /* blocks of k of about the same size */
-    m_block = GEMM_WORK / depth / ROWS * ROWS;
+    for (; j < n; j += LANES) {
+        int rest = (int) (n - j < LANES ? n - j : LANES);
+        NAME(multiply_tile)(rows, 1, 1, rest, depth, a, a_row, a_column, b + j, b_row, sum);
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            REAL *to = c + i * ldc + j;
+            STORE_PART(to, rest, accumulate ? ADD(LOAD_PART(to, rest), sum[i]) : sum[i]);
+        }
+    }
+}
+
+#define FEW_CASE(r)                                                                                \
+    case r:                                                                                        \
+        NAME(few_rows)(r, REGISTERS / (r + 1) < MOST_VECTORS ? REGISTERS / (r + 1) : MOST_VECTORS, \
+                       n, depth, a, a_row, a_column, b, b_row, c, ldc, accumulate);                \
+        break;
+
+static void NAME(few)(
+    ptrdiff_t m, ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
+    const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t ldc, int accumulate)
+{
+    switch (m) { FEW_CASE(1) FEW_CASE(2) FEW_CASE(3) }
+}
+
+static void NAME(by_panels)(GEMM_ARGUMENTS(REAL))
+{
+    ptrdiff_t n_blocks = (k + DEPTH - 1) / DEPTH;
+    ptrdiff_t depth = (k + n_blocks - 1) / n_blocks; /* blocks of k of about the same size */
+    int packed = n > (a_column == 1 ? PACK_FROM : WIDTH); /* by which A is read often enough to pay */
     for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
         ptrdiff_t block_depth = k - p < depth ? k - p : depth;
-        for (ptrdiff_t i = 0; i < m; i += m_block) {
-            ptrdiff_t rows = m - i < m_block ? m - i : m_block;
+        for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS) {
+            ptrdiff_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
             const REAL *from = a + i * a_row + p * a_column;
-            int packed = a_column != 1;
+            if (m <= MOST_FEW && b_column == 1) {
+                NAME(few)(m, n, block_depth, from, a_row, a_column, b + p * b_row, b_row, c, ldc,
+                          accumulate);
+                continue;
+            }
             if (packed)
                 NAME(pack_tiles)(from, a_row, a_column, rows, block_depth, work);
             NAME(multiply_block)(
                 rows, n, block_depth, packed ? work : from, packed ? 1 : a_row,
-                packed ? ROWS : 1, ROWS * (packed ? block_depth : a_row), b + p * b_row, b_row,
-                b_column, c + i * c_row, c_row, c_column, accumulate);
+                packed ? ROWS : a_column, ROWS * (packed ? block_depth : a_row), b + p * b_row,
+                b_row, b_column, c + i * ldc, ldc, accumulate);
         }
     }
 }
 
-#undef VECTOR
+static __attribute__((noinline)) void NAME(put_transposed)(
+    const REAL *sums, int rows, int vectors, ptrdiff_t count, REAL *c, ptrdiff_t ldc, int accumulate)
+{
+    for (int j = 0; j < rows; j++, sums += vectors * LANES)
+        for (ptrdiff_t i = 0; i < count; i++)
+            c[i * ldc + j] = accumulate ? c[i * ldc + j] + sums[i] : sums[i];
+}
+
+/* C' = B' A' for an A whose columns are contiguous: c[i, j] for `vectors` vectors of i and `rows` of j. */
+INLINE void NAME(transposed_tile)(
+    int rows, int vectors, int partial, int rest, ptrdiff_t k, const REAL *a, ptrdiff_t a_column,
+    const REAL *b, ptrdiff_t b_row, ptrdiff_t b_column, REAL *c, ptrdiff_t ldc, int accumulate)
+{
+    VECTOR sum[REGISTERS];
+    REAL sums[REGISTERS * LANES];
+    NAME(multiply_tile)(rows, vectors, partial, rest, k, b, b_column, b_row, a, a_column, sum);
+    UNROLL for (int s = 0; s < rows * vectors; s++) STORE(sums + s * LANES, sum[s]);
+    NAME(put_transposed)(sums, rows, vectors, partial ? rest : vectors * LANES, c, ldc, accumulate);
+}
+
+/* Few columns of B: the more vectors of A at a time. */
+INLINE void NAME(transposed_rows)(int rows, int vectors, GEMM_ARGUMENTS(REAL))
+{
+    ptrdiff_t i = 0;
+    for (; i + vectors * LANES <= m; i += vectors * LANES)
+        NAME(transposed_tile)(rows, vectors, 0, 0, k, a + i, a_column, b, b_row, b_column,
+                              c + i * ldc, ldc, accumulate);
+    for (; i < m; i += LANES)
+        NAME(transposed_tile)(rows, 1, 1, (int) (m - i < LANES ? m - i : LANES), k, a + i, a_column, b,
+                              b_row, b_column, c + i * ldc, ldc, accumulate);
+}
+
+#define TRANSPOSED_CASE(r)                                                                         \
+    case r:                                                                                        \
+        NAME(transposed_rows)(r, REGISTERS / (r + 1) < MOST_VECTORS ? REGISTERS / (r + 1)          \
+                                                                    : MOST_VECTORS,                \
+                              m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, \
+                              work);                                                               \
+        break;
+
+static void NAME(transposed)(GEMM_ARGUMENTS(REAL))
+{
+    switch (n) { TRANSPOSED_CASES(TRANSPOSED_CASE) }
+}
+
+/* c[0:rows, 0:columns] (+)= a (rows of a_row, contiguous) times the columns, contiguous in `packed`. */
+INLINE void NAME(dots_tile)(
+    int rows, int columns, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, const REAL *packed,
+    REAL *c, ptrdiff_t ldc, int accumulate)
+{
+    VECTOR sum[DOT_ROWS * MOST_DOTS];
+    ptrdiff_t padded = (depth + LANES - 1) / LANES * LANES;
+    UNROLL for (int s = 0; s < rows * columns; s++) sum[s] = ZERO;
+    for (ptrdiff_t p = 0; p < depth; p += LANES) {
+        VECTOR left[DOT_ROWS];
+        UNROLL for (int i = 0; i < rows; i++) left[i] =
+            depth - p < LANES ? LOAD_PART(a + i * a_row + p, depth - p) : LOAD(a + i * a_row + p);
+        UNROLL for (int j = 0; j < columns; j++)
+        {
+            VECTOR right = LOAD(packed + j * padded + p);
+            UNROLL for (int i = 0; i < rows; i++)
+                sum[i * columns + j] = FMA(left[i], right, sum[i * columns + j]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+        {
+            REAL *to = c + i * ldc + j, total = SUM(sum[i * columns + j]);
+            *to = accumulate ? *to + total : total;
+        }
+}
+
+INLINE void NAME(dots_columns)(int columns, GEMM_ARGUMENTS(REAL))
+{
+    REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
+    ptrdiff_t depth = DEPTH * WIDTH / columns / LANES * LANES;
+    for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
+        ptrdiff_t i = 0, block = k - p < depth ? k - p : depth;
+        ptrdiff_t padded = (block + LANES - 1) / LANES * LANES;
+        for (ptrdiff_t q = 0; q < padded; q++)
+            for (int j = 0; j < columns; j++)
+                packed[j * padded + q] = q < block ? b[(p + q) * b_row + j * b_column] : 0;
+        for (; i + DOT_ROWS <= m; i += DOT_ROWS)
+            NAME(dots_tile)(DOT_ROWS, columns, block, a + i * a_row + p, a_row, packed, c + i * ldc,
+                            ldc, accumulate);
+        for (; i < m; i++)
+            NAME(dots_tile)(1, columns, block, a + i * a_row + p, a_row, packed, c + i * ldc, ldc,
+                            accumulate);
+    }
+}
+
+#define DOTS_CASE(columns)                                                                         \
+    case columns:                                                                                  \
+        NAME(dots_columns)(columns, m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc,       \
+                           accumulate, work);                                                      \
+        break;
+
+static void NAME(dots)(GEMM_ARGUMENTS(REAL))
+{
+    switch (n) { DOT_CASES(DOTS_CASE) }
+}
+
+void NAME(gemm)(GEMM_ARGUMENTS(REAL))
+{
+    /* Which way it is must not depend on m where rows of C may be computed apart: bits differ. */
+    if (a_column != 1 && n <= MOST_TRANSPOSED && n < LANES)
+        NAME(transposed)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
+    else if (a_column == 1 && n <= MOST_DOTS && n * (k / LANES + 8) < k)
+        NAME(dots)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
+    else
+        NAME(by_panels)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
+}
+
+#undef INLINE
+#undef WIDTH
+#undef DEPTH
+#undef BLOCK_ROWS
+#undef MOST_FEW
+#undef UNROLL
+#undef CASE
+#undef TILE_OF
+#undef TRANSPOSED_CASE
+#undef FEW_CASE
+#undef DOTS_CASE

@@ -18,11 +18,19 @@ import numpy as np
 
 from cython cimport floating
 from libc.float cimport DBL_EPSILON, FLT_EPSILON
-from libc.math cimport log, log1p
+from libc.math cimport log
 from libc.stdint cimport int32_t
 
 from sklearn_mlp._types cimport LossSpec, row_at
-from sklearn_mlp._vmath cimport exp, logistic
+from sklearn_mlp._vmath cimport exp, log1p_of_unit, logistic
+
+from sklearn_mlp._blas import INSTRUCTION_SET
+
+cdef extern from "_rows.h" nogil:
+    void rows_exp_float(bint avx2, float* x, Py_ssize_t n)
+    void rows_exp_double(bint avx2, double* x, Py_ssize_t n)
+
+cdef bint avx2 = INSTRUCTION_SET != "portable"
 
 cdef enum:
     SQUARED_ERROR
@@ -197,6 +205,45 @@ cdef inline double _clipped(double value, floating like) noexcept nogil:
     return eps if value < eps else value  # -log(1 - eps) rounds to eps
 
 
+cdef inline floating _largest(const floating* z, Py_ssize_t k) noexcept nogil:
+    cdef:
+        Py_ssize_t j
+        floating largest = z[0]
+    for j in range(1, k):
+        if z[j] > largest:
+            largest = z[j]
+    return largest
+
+
+cdef void _exponentials(
+    int code, const floating* raw, Py_ssize_t n_rows, Py_ssize_t k, floating* e,
+) noexcept nogil:
+    """Fill `e` with the exponentials that the loss of each row is made of, if it is made of any."""
+    cdef:
+        Py_ssize_t i, j
+        floating largest
+    if code == LOG_LOSS:
+        for i in range(n_rows):
+            largest = _largest(raw + i * k, k)
+            for j in range(k):
+                e[i * k + j] = raw[i * k + j] - largest
+    elif code == BINARY_LOG_LOSS:
+        for i in range(n_rows * k):
+            e[i] = raw[i] if raw[i] < 0 else -raw[i]
+    elif code == POISSON:
+        for i in range(n_rows * k):
+            e[i] = raw[i]
+    else:
+        return
+    if floating is float:
+        rows_exp_float(avx2, e, n_rows * k)
+    else:
+        rows_exp_double(avx2, e, n_rows * k)
+
+
+# The losses of a row. `delta` holds the exponentials where the loss has any, and then the gradient.
+
+
 cdef inline double _squared_error(
     const floating* z, const floating* y, Py_ssize_t k, floating* delta,
 ) noexcept nogil:
@@ -265,7 +312,7 @@ cdef inline double _poisson(
         floating mean
         double value = 0
     for j in range(k):
-        mean = exp(z[j])
+        mean = delta[j]
         delta[j] = mean - y[j]
         value += <double> delta[j]
         if y[j] > 0:
@@ -283,10 +330,10 @@ cdef inline double _binary_log_loss(
         floating half = <floating> (0.5 * smoothing)
         double value = 0, below
     for j in range(k):
-        e = exp(z[j] if z[j] < 0 else -z[j])
+        e = delta[j]
         margin = z[j] if y[j] else -z[j]
         delta[j] = (e if z[j] < 0 else 1) / (1 + e) - y[j]
-        below = log1p(e) - (margin if margin < 0 else 0)
+        below = log1p_of_unit(e) - (margin if margin < 0 else 0)
         if smoothing > 0:
             delta[j] += half if y[j] else -half
             value += below + half * margin
@@ -302,13 +349,9 @@ cdef inline double _log_loss(
     1 - smoothing, plus smoothing / k."""
     cdef:
         Py_ssize_t j
-        floating largest = z[0], total = 0, share = <floating> (smoothing / k)
+        floating largest = _largest(z, k), total = 0, share = <floating> (smoothing / k)
         double value, distance = 0
-    for j in range(1, k):
-        if z[j] > largest:
-            largest = z[j]
     for j in range(k):
-        delta[j] = exp(z[j] - largest)
         total += delta[j]
     value = log(<double> total) - (<double> z[y] - largest)
     if smoothing > 0:
@@ -341,6 +384,7 @@ cdef double loss_and_delta(
         double value, total = 0
         floating factor = <floating> scale
         floating* d
+    _exponentials(loss.code, raw, n_rows, k, delta)
     for i in range(n_rows):
         row = row_at(rows, first, i)
         d = delta + i * k

@@ -13,6 +13,7 @@ from sklearn_mlp._epoch import Samples, Workspace, loss_and_gradient_of, predict
 from sklearn_mlp._loss import Loss
 from sklearn_mlp._memory import empty_vector, require_memory
 from sklearn_mlp._sparse import kernel_input
+from sklearn_mlp._threads import n_threads_for, still_available, team
 
 # Values drawn at a time when weights are initialised: RandomState draws float64, the parameters may
 # be float32, and a second copy of a large layer is not wanted.
@@ -195,7 +196,7 @@ class Network:
     def training_values(cls, sizes, n_vectors, batch_rows, gathered, outputs_of):
         """Numbers that a training holds: `n_vectors` as long as the parameters, blocks of
         `batch_rows`, and the outputs of `outputs_of` rows."""
-        block = 2 * sum(sizes[1:]) + 2 * max(sizes[1:]) + (sizes[0] if gathered else 0)
+        block = 3 * sum(sizes[1:]) + (sizes[0] if gathered else 0)  # activations, slopes, deltas
         return cls.count(sizes) * n_vectors + batch_rows * block + outputs_of * sizes[-1]
 
     @property
@@ -251,6 +252,14 @@ class Network:
                     part = values[start : start + DRAW]
                     part[:] = draw(random_state, part.size)
 
+    def work(self, n_rows, samples=None):
+        """Multiplications of a training step with `n_rows` rows, dense or like those of `samples`."""
+        dense = n_rows * self.n_weights
+        if samples is not None and samples.sparse:
+            n_in, n_out = self.sizes[:2]
+            dense += n_rows * n_out * (samples.n_entries / samples.n_rows - n_in)
+        return 3 * dense + 5 * self.params.size  # forward, two products back, the optimizer
+
     def copy(self):
         other = Network(self.sizes, self.activations, self.dtype)
         other.params[:] = self.params
@@ -271,7 +280,8 @@ class Network:
         scratch : Workspace
             To be used by one thread at a time.
         """
-        return Workspace(self.layers, int(max_batch), self.dtype)
+        n_threads = n_threads_for(self.work(max_batch))
+        return Workspace(self.layers, int(max_batch), self.dtype, most_threads=n_threads)
 
     def forward(self, X, *, out=None, check=True):
         """Raw scores, or what the output activation makes of them.
@@ -346,10 +356,12 @@ class Network:
         samples = self._samples(X, y, sample_weight)
         scratch = self.scratch(min(samples.n_rows, 1024)) if scratch is None else scratch
         divisor = samples.n_rows if sample_weight is None else float(sample_weight.sum(dtype=float))
-        value = loss_and_gradient_of(
-            self.layers, self.params, samples, loss, scratch, gradient, divisor, accumulate
-        )
-        return value, gradient
+        arguments = (self.layers, self.params, samples, loss, scratch, gradient, divisor, accumulate)
+        n_threads = still_available(scratch.most_threads)
+        if n_threads == 1:
+            return loss_and_gradient_of(*arguments), gradient
+        with team(n_threads) as n_threads:
+            return loss_and_gradient_of(*arguments, n_threads), gradient
 
     def _samples(self, X, y=None, sample_weight=None):
         if X.dtype != self.dtype:

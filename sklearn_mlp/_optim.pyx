@@ -19,7 +19,6 @@ import numpy as np
 
 from sklearn_mlp._memory import empty_vector
 
-from sklearn_mlp._blas cimport dot
 from sklearn_mlp._types cimport OptimSpec
 
 cdef enum:
@@ -167,9 +166,19 @@ cdef double _step(
         Py_ssize_t n = params.shape[0]
         floating[:, ::1] moments = state.moments
         double norm = 0
-    if n:
-        optimizer_step(&settings.spec, &params[0], &gradient[0], &moments[0, 0], n, n_weights, l2,
-                       lr, state.n_steps + 1, max_norm, &norm)
+        StepSpec step
+        OptimSpec* spec = &settings.spec
+    if n == 0:
+        return 0
+    with nogil:
+        if max_norm > 0:
+            norm = sqrt(sum_of_squares(&params[0], &gradient[0], n_weights, l2)
+                        + sum_of_squares(&params[0] + n_weights, &gradient[0] + n_weights,
+                                         n - n_weights, 0))
+        step = step_of(spec, lr, state.n_steps + 1, l2, clip_factor(norm, max_norm))
+        update(spec, step, &params[0], &gradient[0], &moments[0, 0], n, 0, n_weights, True)
+        update(spec, step, &params[0], &gradient[0], &moments[0, 0], n, n_weights, n - n_weights,
+               False)
     return norm
 
 
@@ -282,14 +291,6 @@ cdef class AdamW(Optimizer):
 
 SOLVERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
-# What a step does beyond the settings.
-cdef struct StepSpec:
-    double l2            # factor of a weight in its gradient
-    double clip          # factor of the whole gradient
-    double rate
-    double root          # AdamW: factor of the root of the second moment
-    double kept          # AdamW: what is left of a weight
-
 
 cdef inline floating _sqrt(floating x) noexcept nogil:
     if floating is float:
@@ -362,7 +363,7 @@ cdef inline void _update_block(
         _sgd_block(spec, step, params + start, gradient + start, moments + start, n)
 
 
-cdef double _sum_of_squares(
+cdef double sum_of_squares(
     const floating* params, const floating* gradient, Py_ssize_t n, double l2,
 ) noexcept nogil:
     """Of gradient + l2 * params, in double, in lanes so that it is vectorised."""
@@ -385,43 +386,62 @@ cdef double _sum_of_squares(
     return total
 
 
-cdef double optimizer_step(
-    const OptimSpec* spec,
-    floating* params,          # IN and OUT
-    const floating* gradient,  # IN
-    floating* moments,         # IN and OUT, (n_moments, n_params)
-    Py_ssize_t n_params,
-    Py_ssize_t n_weights,      # the first n_weights parameters take the L2 term and decay
-    double l2,                 # factor of a weight in its gradient
-    double rate,
-    Py_ssize_t n_steps,        # this step included
-    double max_norm,           # of the gradient; 0: no limit
-    double* norm,              # OUT where not NULL: of the gradient before it is clipped
-) noexcept nogil:
-    """Take one step; return the sum of squares of the weights before it (0 where l2 is 0)."""
+cdef inline double _weight_squares(const floating* params, Py_ssize_t n) noexcept nogil:
+    """The sum of squares of a few thousand weights, which need no double."""
     cdef:
-        Py_ssize_t start = 0, n
-        double squares = 0
-        StepSpec step
-    step.l2, step.clip, step.rate, step.root, step.kept = l2, 1, rate, 1, 1
-    if norm is not NULL:
-        norm[0] = sqrt(_sum_of_squares(params, gradient, n_weights, l2)
-                       + _sum_of_squares(params + n_weights, gradient + n_weights,
-                                         n_params - n_weights, 0))
-        if max_norm > 0 and norm[0] > max_norm:
-            step.clip = max_norm / norm[0]
+        Py_ssize_t i = 0, j
+        double total = 0
+        floating[LANES] lanes
+    memset(lanes, 0, sizeof(lanes))
+    while i + LANES <= n:
+        for j in range(LANES):
+            lanes[j] += params[i + j] * params[i + j]
+        i += LANES
+    for j in range(LANES):
+        total += lanes[j]
+    for j in range(i, n):
+        total += params[j] * params[j]
+    return total
+
+
+cdef StepSpec step_of(
+    const OptimSpec* spec, double rate, Py_ssize_t n_steps, double l2, double clip,
+) noexcept nogil:
+    """What step number `n_steps`, counted from 1, does to the weights."""
+    cdef StepSpec step
+    step.l2, step.clip, step.rate, step.root, step.kept = l2, clip, rate, 1, 1
     if spec.code == ADAM_CODE:
         step.rate *= sqrt(1 - pow(spec.beta_2, n_steps)) / (1 - pow(spec.beta_1, n_steps))
     elif spec.code == ADAMW_CODE:
         step.rate /= 1 - pow(spec.beta_1, n_steps)
         step.root = 1 / sqrt(1 - pow(spec.beta_2, n_steps))
         step.kept = 1 - rate * spec.weight_decay
-    while start < n_weights:
-        n = min(<Py_ssize_t> BLOCK, n_weights - start)
-        if l2 != 0:
-            squares += dot(n, params + start, params + start)
-        _update_block(spec, &step, params, gradient, moments, n_params, start, n)
-        start += n
-    step.l2, step.kept = 0, 1
-    _update_block(spec, &step, params, gradient, moments, n_params, start, n_params - start)
+    return step
+
+
+cdef double update(
+    const OptimSpec* spec, StepSpec step,
+    floating* params,          # IN and OUT
+    const floating* gradient,  # IN
+    floating* moments,         # IN and OUT, (n_moments, n_params)
+    Py_ssize_t n_params,
+    Py_ssize_t start, Py_ssize_t size,  # the slice to update
+    bint weights,              # which take the L2 term and decay; intercepts do not
+) noexcept nogil:
+    """Take a step on a slice; return the sum of squares of its weights before it (0 where l2 is 0)."""
+    cdef:
+        Py_ssize_t done = 0, n
+        double squares = 0
+    if not weights:
+        step.l2, step.kept = 0, 1
+    while done < size:
+        n = min(<Py_ssize_t> BLOCK, size - done)
+        if step.l2 != 0:
+            squares += _weight_squares(params + start + done, n)
+        _update_block(spec, &step, params, gradient, moments, n_params, start + done, n)
+        done += n
     return squares
+
+
+cdef double clip_factor(double norm, double max_norm) noexcept nogil:
+    return max_norm / norm if max_norm > 0 and norm > max_norm else 1

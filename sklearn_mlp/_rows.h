@@ -58,6 +58,24 @@ enum { ROWS(ROWS_CODE) };
 ROWS_DECLARE(float)
 ROWS_DECLARE(double)
 
+/* x = exp(x), for the losses. */
+#define ROWS_DECLARE_EXP(T)                                                                        \
+    void rows_exp_##T##_portable(T *x, ptrdiff_t n), rows_exp_##T##_avx2(T *x, ptrdiff_t n);       \
+    static inline void rows_exp_##T(int avx2, T *x, ptrdiff_t n)                                   \
+    {                                                                                              \
+        ROWS_CHOOSE(rows_exp_##T, avx2)(x, n);                                                     \
+    }
+
+ROWS_DECLARE_EXP(float)
+ROWS_DECLARE_EXP(double)
+
+#define ROWS_DEFINE_EXP(T, set, function)                                                          \
+    void rows_exp_##T##_##set(T *x, ptrdiff_t n)                                                   \
+    {                                                                                              \
+        for (ptrdiff_t i = 0; i < n; i++)                                                          \
+            x[i] = function(x[i]);                                                                 \
+    }
+
 /* The loops; a slope starts from one, or from NaN where x is NaN. */
 #define ROWS_LOOPS(T, code, formula, back_formula)                                                 \
     static void forward_##code##_##T(T *z, T *slopes, const T *restrict intercepts,                \
@@ -99,6 +117,8 @@ ROWS_DECLARE(double)
 #define ROWS_DEFINE(set)                                                                           \
     ROWS(ROWS_FLOAT)                                                                               \
     ROWS(ROWS_DOUBLE)                                                                              \
+    ROWS_DEFINE_EXP(float, set, vm_expf)                                                           \
+    ROWS_DEFINE_EXP(double, set, vm_exp)                                                           \
     const rows_float rows_float_##set[] = {ROWS(ROWS_ENTRY_FLOAT)};                                \
     const rows_double rows_double_##set[] = {ROWS(ROWS_ENTRY_DOUBLE)};
 

@@ -14,12 +14,14 @@ import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
-from sklearn_mlp._epoch import Samples, Trainer
+from sklearn_mlp._blas import CALLS_BLAS
+from sklearn_mlp._epoch import Samples, Trainer, shuffle
 from sklearn_mlp._loss import Loss
 from sklearn_mlp._memory import empty_vector
 from sklearn_mlp._network import Network
 from sklearn_mlp._optim import Optimizer, OptimizerState
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._threads import n_threads_for, team
 from sklearn_mlp.schedules import Run
 
 NON_FINITE = (
@@ -143,6 +145,8 @@ class Training:
     n_iter_no_change: float
     verbose: bool
 
+    calls_blas = False  # beside the kernels
+
     def __post_init__(self):
         params = self.network.params
         self.trainer = self._make_trainer(
@@ -150,6 +154,7 @@ class Training:
             alpha=self.alpha,
             gather=self.permuted,
             keep_outputs=bool(self.metrics),
+            n_threads=n_threads_for(self.network.work(self.batch_rows, self.samples)),
         )
         self.best = empty_vector(params.size, params.dtype) if self.keep_best else None
 
@@ -194,6 +199,11 @@ class Training:
         KeyboardInterrupt
             If it arrives before the first epoch or iteration is done.
         """
+        with team(self.trainer.n_threads, calls_blas=CALLS_BLAS or self.calls_blas) as n_threads:
+            self.trainer.n_threads = n_threads
+            return self._train()
+
+    def _train(self):
         self.record.n_iter = 0
         self.began = perf_counter() - (self.report["seconds"][-1] if len(self.report) else 0)
         if self.rescore:
@@ -349,7 +359,7 @@ class StochasticTraining(Training):
             if self.tasks is not None:
                 self.tasks.begin()
             if self.shuffle:
-                self.random_state.shuffle(self.rows)
+                shuffle(self.random_state, self.rows)
             rates = schedule.start_epoch(n_steps)
             if not self._epoch(rates):
                 epoch = f"epoch {self.record.n_iter + 1}, with learning rate {schedule.value:g}"
@@ -414,6 +424,7 @@ class LBFGSTraining(Training):
 
     max_fun: int
     optimizer = None
+    calls_blas = True  # SciPy's minimizer and the dot products around it
 
     def _make_trainer(self, **common):
         network = self.network

@@ -16,6 +16,15 @@ cdef struct LayerSpec:
     double kept_scale       # what training multiplies the other units by
 
 
+# A slice of the parameters: rows of the weights of a layer, or all of its intercepts.
+cdef struct BlockSpec:
+    int layer
+    Py_ssize_t first_row    # of the weights; -1 for intercepts
+    Py_ssize_t n_rows
+    Py_ssize_t start        # in the parameter vector
+    Py_ssize_t size
+
+
 cdef struct SampleSpec:
     Py_ssize_t n_features
     const void* values      # dense: (n_rows, n_features) in C order; CSR: the stored entries
@@ -31,9 +40,10 @@ cdef struct WorkspaceSpec:
     void* gathered          # (capacity, n_features), for permuted dense rows
     void* activations       # (capacity, sum of n_out)
     void* slopes            # (capacity, sum of n_out over the layers that keep slopes)
-    void* delta             # (capacity, widest)
-    void* delta_below       # (capacity, widest)
-    void* work              # of a matrix product
+    void* deltas            # (capacity, sum of n_out)
+    void* work              # of matrix products, a part per thread
+    double* shard_sums      # one per shard of rows
+    double* block_sums      # one per block of parameters
     void* outputs           # (n_rows of the data set, n_outputs): raw scores as they came by, or NULL
     uint64_t dropout_key    # of the epoch
 

@@ -26,7 +26,7 @@ def test_examples_are_found():
     assert {path.stem for path in EXAMPLES} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("page", ["README.md", "doc/training.md"])
+@pytest.mark.parametrize("page", ["README.md", "doc/training.md", "doc/prediction.md"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_code_on_a_page_runs(page):
     """The Python blocks of a page, one after the other."""

@@ -1,0 +1,66 @@
+/* _gemm_template.h for AVX-512, in both precisions. */
+#include <immintrin.h>
+#include "_gemm.h"
+#include "_gemm_transpose.h"
+
+#define ROWS 8
+#define ROW_CASES(C) C(1) C(2) C(3) C(4) C(5) C(6) C(7) C(8)
+#define PACK_FROM 256
+#define MOST_TRANSPOSED 12
+#define TRANSPOSED_CASES(C) ROW_CASES(C) C(9) C(10) C(11) C(12)
+#define VECTORS 2
+#define REGISTERS 30 /* for sums and a row of B; two are for A and the compiler */
+#define MOST_VECTORS 8
+#define DOT_ROWS 4
+#define MOST_DOTS 4
+#define DOT_CASES(C) C(1) C(2) C(3) C(4)
+
+#define REAL float
+#define NAME(function) function##_avx512_f
+#define LANES 16
+#define SIDE 8
+#define TRANSPOSE transpose_f
+#define VECTOR __m512
+#define ZERO _mm512_setzero_ps()
+#define LOAD(from) _mm512_loadu_ps(from)
+#define STORE(to, x) _mm512_storeu_ps(to, x)
+#define FIRST(count) ((__mmask16) ((1u << (count)) - 1))
+#define LOAD_PART(from, count) _mm512_maskz_loadu_ps(FIRST(count), from)
+#define STORE_PART(to, count, x) _mm512_mask_storeu_ps(to, FIRST(count), x)
+#define SPREAD(x) _mm512_set1_ps(x)
+#define ADD(x, y) _mm512_add_ps(x, y)
+#define FMA(x, y, z) _mm512_fmadd_ps(x, y, z)
+#define SUM(x) _mm512_reduce_add_ps(x)
+#include "_gemm_template.h"
+#undef REAL
+#undef NAME
+#undef LANES
+#undef SIDE
+#undef TRANSPOSE
+#undef VECTOR
+#undef ZERO
+#undef LOAD
+#undef STORE
+#undef LOAD_PART
+#undef STORE_PART
+#undef SPREAD
+#undef ADD
+#undef FMA
+#undef SUM
+
+#define REAL double
+#define NAME(function) function##_avx512_d
+#define LANES 8
+#define SIDE 4
+#define TRANSPOSE transpose_d
+#define VECTOR __m512d
+#define ZERO _mm512_setzero_pd()
+#define LOAD(from) _mm512_loadu_pd(from)
+#define STORE(to, x) _mm512_storeu_pd(to, x)
+#define LOAD_PART(from, count) _mm512_maskz_loadu_pd((__mmask8) FIRST(count), from)
+#define STORE_PART(to, count, x) _mm512_mask_storeu_pd(to, (__mmask8) FIRST(count), x)
+#define SPREAD(x) _mm512_set1_pd(x)
+#define ADD(x, y) _mm512_add_pd(x, y)
+#define FMA(x, y, z) _mm512_fmadd_pd(x, y, z)
+#define SUM(x) _mm512_reduce_add_pd(x)
+#include "_gemm_template.h"

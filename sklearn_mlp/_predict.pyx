@@ -1,0 +1,660 @@
+"""Prediction: rows through a network and what follows the raw scores, without Python in between.
+
+A ``Predictor`` holds the scratch; it is what `make_predictor` returns. ``predict_exact`` is the way
+past scikit-learn's validation for arrays that need none. The predictor that it uses for a few rows is
+kept by the network, which leaves it out of its pickles and copies, and not by the estimator.
+
+Every row has the same bits alone and among others, but for the portable instruction set, where the
+products are BLAS's.
+"""
+from numbers import Integral
+from weakref import ref
+
+import numpy as np
+from sklearn.utils import assert_all_finite
+
+cimport numpy as cnp
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cython cimport floating
+from libc.float cimport DBL_EPSILON, DBL_MIN, FLT_EPSILON, FLT_MIN
+from libc.math cimport log
+from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memcpy
+
+from sklearn_mlp._blas cimport GEMM_WORK
+from sklearn_mlp._dense cimport LayerTable, all_finite, apply_layer
+from sklearn_mlp._vmath cimport exp, logistic
+
+cnp.import_array()
+
+# What is wanted of the rows.
+cdef enum:
+    RAW_         # raw scores
+    PREDICTION_  # values of a regression; labels of classes, or indicators
+    PROBA_       # probabilities
+    CODES_       # the places of labels among the classes
+
+RAW, PREDICTION, PROBA, CODES = RAW_, PREDICTION_, PROBA_, CODES_
+
+cdef enum:
+    REGRESSION
+    BINARY
+    MULTICLASS
+    MULTILABEL
+
+cdef:
+    # Values per block of scratch, and bounds on its rows: blocks stay in the second-level cache, and a
+    # pass over the weights serves enough rows.
+    Py_ssize_t BLOCK_VALUES = 1 << 16, LEAST_ROWS = 384, MOST_ROWS = 2040, STEP = 12
+    Py_ssize_t KEPT_ROWS = 16  # what the scratch that a network keeps is for
+    double LONG = 1e5  # multiplications from which the GIL is released
+
+MOST_BATCH = 2**31 - 1
+
+
+cdef class Predictor:
+    """Predictions from arrays that need no conversion, with scratch that is allocated once.
+
+    `MLPRegressor.make_predictor` and `MLPClassifier.make_predictor` make one; the latter's predicts
+    probabilities as well. The `..._into` methods allocate nothing.
+
+    It reads the parameters of the model in place: it sees what `partial_fit` does to them later, and
+    writes into the arrays of `coefs_`. `fit`, with a warm start too, and assigning `coefs_` or
+    `intercepts_` as a whole, give the model new parameters; **the predictor then stays with the old
+    ones, and another has to be made.**
+
+    It is for one thread at a time and says so otherwise; make one per thread. It must not be used while
+    its model is being trained, and it cannot be pickled or copied.
+
+    Attributes
+    ----------
+    max_batch : int
+        Most rows of a call.
+    n_features, n_outputs : int
+        Columns of the input; units of the output layer.
+    dtype : dtype
+        Of the input, and of values and probabilities.
+    """
+    cdef:
+        object model  # a weak reference; None in the predictor that the network keeps
+        object owner, loss, binarizer, label_dtype
+        LayerTable layers
+        cnp.ndarray params, labels
+        char* values
+        void* memory
+        char* hidden
+        char* spare
+        char* work
+        char* raw
+        bint single, busy, exponential
+        int kind, type_number
+        Py_ssize_t capacity, n_columns, n_labels, label_bytes
+        const char* label_values
+        double cost
+        readonly Py_ssize_t max_batch, n_features, n_outputs
+        readonly object dtype
+
+    def __cinit__(self, estimator=None, Py_ssize_t max_batch=1, bint kept=False):
+        cdef Py_ssize_t item, block, room
+        state = getattr(estimator, "__dict__", {})
+        if "_network" not in state:
+            raise TypeError("use the make_predictor method of a fitted estimator")
+        network = state["_network"]
+        self.owner = type(estimator)
+        self.loss, self.binarizer = state["_loss"], state.get("_label_binarizer")
+        self.dtype = network.dtype
+        self.single = self.dtype == np.float32
+        self.type_number = cnp.NPY_FLOAT if self.single else cnp.NPY_DOUBLE
+        self._bind(network)
+        self.model = None if kept else ref(estimator)
+        self.n_features = self.layers.specs[0].n_in
+        self.n_outputs = self.layers.specs[self.layers.n_layers - 1].n_out
+        self.cost = self.layers.n_weights
+        self.max_batch = max_batch
+        self._learn_kind()
+        room = max(LEAST_ROWS, min(MOST_ROWS, BLOCK_VALUES // self.layers.widest // STEP * STEP))
+        self.capacity = min(max_batch, room)
+        item = self.dtype.itemsize
+        block = (self.capacity * self.layers.widest * item + 63) // 64 * 64
+        self.memory = PyMem_RawMalloc(
+            64 + 2 * block + GEMM_WORK * item + self.capacity * self.n_outputs * item)
+        if self.memory is NULL:
+            raise MemoryError()
+        self.hidden = <char*> ((<uintptr_t> self.memory + 63) & ~(<uintptr_t> 63))
+        self.spare = self.hidden + block
+        self.work = self.spare + block
+        self.raw = self.work + GEMM_WORK * item
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.memory)
+
+    def __reduce__(self):
+        raise TypeError(
+            "a predictor cannot be pickled or copied; call make_predictor of the pickled or copied "
+            "estimator")
+
+    cdef int _bind(self, network) except -1:
+        """Take layers and parameters as they are now."""
+        params = network.params
+        if (params.dtype != self.dtype or not params.flags.c_contiguous
+                or params.shape != (network.layers.n_params,)):
+            raise TypeError(f"params of shape {params.shape} and dtype {params.dtype} for a network of "
+                            f"{network.layers.n_params} parameters of {self.dtype}")
+        self.layers, self.params = network.layers, params
+        self.values = <char*> cnp.PyArray_DATA(self.params)
+        return 0
+
+    cdef int _follow(self) except -1:
+        """Take another activation that partial_fit has given to the same parameters."""
+        cdef LayerTable layers
+        model = self.model()
+        network = None if model is None else (<dict> model.__dict__).get("_network")
+        if network is not None and network.params is self.params:
+            layers = network.layers
+            if layers.n_columns == self.layers.n_columns and layers.widest == self.layers.widest:
+                self.layers = layers
+        return 0
+
+    cdef bint _is_bound(self, network):
+        return self.layers is network.layers and self.params is network.params
+
+    cdef int _learn_kind(self) except -1:
+        self.kind = REGRESSION
+        self.n_columns = self.n_outputs
+        self.exponential = self.loss.link == "exp"
+        if self.binarizer is None:
+            return 0
+        self.labels = np.ascontiguousarray(self.binarizer.classes_)
+        self.label_dtype = self.labels.dtype
+        self.n_labels, self.label_bytes = self.labels.size, self.labels.itemsize
+        self.label_values = <const char*> cnp.PyArray_DATA(self.labels)
+        if self.binarizer.y_type_.startswith("multilabel"):
+            self.kind = MULTILABEL
+        elif self.loss.link == "logistic":
+            self.kind = BINARY
+            self.n_columns = 2
+        else:
+            self.kind = MULTICLASS
+        return 0
+
+    def predict(self, X):
+        """Predict labels, label indicators or the values of a regression.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            In C order and of the model's dtype, finite, with at most `max_batch` rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            As the estimator's `predict`.
+        """
+        return self._new(X, self._check_input(X), PREDICTION_, True)
+
+    def predict_into(self, X, out):
+        """Write predictions into `out`, and allocate nothing.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            In C order and of the model's dtype, finite, with at most `max_batch` rows.
+        out : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Of the shape and dtype of what `predict` returns, in C order, and no part of X. For labels
+            that are not numbers it may be of dtype intp, and then gets their places in `classes_`.
+            Undefined after an error in X.
+
+        Returns
+        -------
+        out : ndarray
+        """
+        cdef Py_ssize_t n_rows = self._check_input(X)
+        self._into(X, n_rows, self._check_out(out, X, n_rows, PREDICTION_), True, out)
+        return out
+
+    # Checks.
+
+    cdef Py_ssize_t _check_input(self, X) except -1:
+        """The number of rows."""
+        cdef Py_ssize_t n_rows = self._exact_rows(X)
+        if not 0 < n_rows <= self.max_batch:
+            self._refuse_input(X)
+        return n_rows
+
+    def _refuse_input(self, X):
+        if type(X) is not np.ndarray:
+            raise TypeError(f"a predictor takes NumPy arrays as X; got {type(X).__name__}")
+        if X.dtype != self.dtype or not X.dtype.isnative:
+            raise TypeError(f"X must have the model's dtype, {self.dtype}; got {X.dtype}")
+        if X.ndim != 2 or X.shape[1] != self.n_features:
+            raise ValueError(f"X must have shape (n_rows, {self.n_features}); got {X.shape}")
+        if X.shape[0] == 0:
+            raise ValueError("X has no rows")
+        if X.shape[0] > self.max_batch:
+            raise ValueError(
+                f"X has {X.shape[0]} rows; this predictor was made for max_batch={self.max_batch}")
+        raise ValueError("X must be aligned and in C order")
+
+    cdef Py_ssize_t _exact_rows(self, X) noexcept:
+        """The rows of an array that can be read as it is, but for numbers that are not finite; or 0."""
+        if (
+            cnp.PyArray_CheckExact(X)
+            and cnp.PyArray_TYPE(<cnp.ndarray> X) == self.type_number
+            and cnp.PyArray_NDIM(<cnp.ndarray> X) == 2
+            and cnp.PyArray_DIM(<cnp.ndarray> X, 1) == self.n_features
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> X)
+        ):
+            return cnp.PyArray_DIM(<cnp.ndarray> X, 0)
+        return 0
+
+    cdef int _check_out(self, out, cnp.ndarray X, Py_ssize_t n_rows, int what) except -1:
+        """Check where results go; return what is to be written, for `out` may ask for codes."""
+        cdef:
+            cnp.ndarray array
+            Py_ssize_t n_columns = self.n_columns if what == PROBA_ else self.n_outputs
+            int number = self.type_number, n_dims = 2
+            bint right
+        array = array_or_error(out)
+        if what == PREDICTION_ and self.kind in (BINARY, MULTICLASS):
+            n_dims = 1
+            descr = <object> cnp.PyArray_DESCR(array)
+            right = descr is self.label_dtype or descr == self.label_dtype
+            if self.label_dtype.kind == "O":
+                right = False
+            if not right and self.label_dtype.kind not in "biuf":
+                right = _is_native(array, cnp.NPY_INTP)
+                what = CODES_
+        else:
+            if what == PREDICTION_ and self.kind == MULTILABEL:
+                number = cnp.NPY_INT64
+            elif what == PREDICTION_ and n_columns == 1:
+                n_dims = 1
+            right = _is_native(array, number)
+        if not right:
+            raise TypeError(f"out must have dtype {self._out_dtypes(what, n_dims)}; got {out.dtype}")
+        if (cnp.PyArray_NDIM(array) != n_dims or cnp.PyArray_DIM(array, 0) != n_rows
+                or (n_dims == 2 and cnp.PyArray_DIM(array, 1) != n_columns)):
+            raise ValueError(f"out must have shape {(n_rows, n_columns)[:n_dims]}; got {out.shape}")
+        if not cnp.PyArray_CHKFLAGS(
+            array, cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE
+        ):
+            raise ValueError("out must be writeable, aligned and in C order")
+        if _overlap(array, X) or _overlap(array, self.params):
+            raise ValueError("out must not share memory with X or with the model's parameters")
+        return what
+
+    def _out_dtypes(self, int what, int n_dims):
+        if what == PROBA_ or self.kind == REGRESSION:
+            return self.dtype
+        if self.kind == MULTILABEL:
+            return np.dtype(np.int64)
+        names = [] if self.label_dtype.kind == "O" else [str(self.label_dtype)]
+        if self.label_dtype.kind not in "biuf":
+            names.append(f"{np.dtype(np.intp)} (places in classes_)")
+        return " or ".join(names)
+
+    # Work.
+
+    cdef cnp.ndarray _new_array(self, Py_ssize_t n_rows, int what):
+        cdef:
+            int number = self.type_number, n_dims = 2
+            cnp.npy_intp[2] shape
+        shape[0] = n_rows
+        shape[1] = self.n_columns if what == PROBA_ else self.n_outputs
+        if what == CODES_:
+            n_dims, number = 1, cnp.NPY_INTP
+        elif what == PREDICTION_ and self.kind == MULTILABEL:
+            number = cnp.NPY_INT64
+        elif what == PREDICTION_ and self.n_outputs == 1:
+            n_dims = 1
+        return cnp.PyArray_EMPTY(n_dims, shape, number, 0)
+
+    cdef object _new(self, cnp.ndarray X, Py_ssize_t n_rows, int what, bint check):
+        """Results in a new array."""
+        cdef cnp.ndarray out
+        if what == PREDICTION_ and self.kind in (BINARY, MULTICLASS):
+            out = self._new_array(n_rows, CODES_)
+            self._into(X, n_rows, CODES_, check, out)
+            return self.labels.take(out)
+        out = self._new_array(n_rows, what)
+        self._into(X, n_rows, what, check, out)
+        return out
+
+    cdef int _into(self, cnp.ndarray X, Py_ssize_t n_rows, int what, bint check, cnp.ndarray out
+                   ) except -1:
+        cdef:
+            const char* rows = <const char*> cnp.PyArray_DATA(X)
+            char* to = <char*> cnp.PyArray_DATA(out)
+            Py_ssize_t done = 0
+        if self.busy:
+            raise RuntimeError("a predictor is for one thread at a time; make one for each")
+        if self.model is not None:
+            self._follow()
+        self.busy = True
+        try:
+            while True:
+                if self.cost * n_rows < LONG:
+                    done = self._sweep(rows, done, n_rows, what, check, to)
+                else:
+                    with nogil:
+                        done = self._sweep(rows, done, n_rows, what, check, to)
+                if done == n_rows:
+                    return 0
+                # Not finite. scikit-learn's check raises its error, unless it is switched off.
+                assert_all_finite(X, estimator_name=self.owner.__name__, input_name="X")
+                check = False
+        finally:
+            self.busy = False
+
+    cdef Py_ssize_t _sweep(
+        self, const char* rows, Py_ssize_t done, Py_ssize_t n_rows, int what, bint check, char* out,
+    ) noexcept nogil:
+        if self.single:
+            return _sweep[float](self, <const float*> rows, done, n_rows, what, check, out)
+        return _sweep[double](self, <const double*> rows, done, n_rows, what, check, out)
+
+    def from_validated(self, X, int what, out=None):
+        """Results for an array that was validated, in a new array or in `out`."""
+        X = np.require(X, None, ["C", "A"])
+        cdef Py_ssize_t n_rows = self._exact_rows(X)
+        if n_rows == 0:
+            self._refuse_input(X)
+        if out is None:
+            return self._new(X, n_rows, what, False)
+        self._into(X, n_rows, self._check_out(out, X, n_rows, what), False, out)
+        return out
+
+    def from_raw(self, cnp.ndarray raw, int what, out=None):
+        """What `what` makes of raw scores, in a new array or in `out`: for sparse input."""
+        cdef:
+            Py_ssize_t n_rows = cnp.PyArray_DIM(raw, 0)
+            bint labels = out is None and what == PREDICTION_ and self.kind in (BINARY, MULTICLASS)
+            cnp.ndarray into = out
+        if what == RAW_:
+            return raw
+        if out is not None:
+            what = self._check_out(out, raw, n_rows, what)
+        else:
+            what = CODES_ if labels else what
+            into = self._new_array(n_rows, what)
+        if self.single:
+            _finish[float](self, <float*> cnp.PyArray_DATA(raw), n_rows, what,
+                           <char*> cnp.PyArray_DATA(into))
+        else:
+            _finish[double](self, <double*> cnp.PyArray_DATA(raw), n_rows, what,
+                            <char*> cnp.PyArray_DATA(into))
+        return self.labels.take(into) if labels else into
+
+
+cdef class ClassifierPredictor(Predictor):
+    __doc__ = Predictor.__doc__.replace("the latter's predicts\n    probabilities as well",
+                                        "this is the latter's")
+
+    @property
+    def classes(self):
+        """ndarray of shape (n_classes,): the labels, as the estimator's `classes_`."""
+        return self.labels
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            In C order and of the model's dtype, finite, with at most `max_batch` rows.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_rows, n_classes)
+            As the estimator's `predict_proba`.
+        """
+        return self._new(X, self._check_input(X), PROBA_, True)
+
+    def predict_proba_into(self, X, out):
+        """Write the probability of each class into `out`, and allocate nothing.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            In C order and of the model's dtype, finite, with at most `max_batch` rows.
+        out : ndarray of shape (n_rows, n_classes)
+            Of the model's dtype, in C order, and no part of X. Undefined after an error in X.
+
+        Returns
+        -------
+        out : ndarray
+        """
+        cdef Py_ssize_t n_rows = self._check_input(X)
+        self._into(X, n_rows, self._check_out(out, X, n_rows, PROBA_), True, out)
+        return out
+
+
+def predict_exact(estimator, X, int what, out=None):
+    """What `what` says of an array that needs no validation; None for anything else.
+
+    Such an array is exactly a NumPy array, of the model's dtype and columns, in C order, aligned and
+    finite, and was not fitted with names of columns, which scikit-learn would warn of. Numbers that are
+    not finite raise scikit-learn's error, unless it assumes that all are. Safe from many threads.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    X : object
+    what : int
+        RAW, PREDICTION or PROBA.
+    out : ndarray, default=None
+        Where to write; None: a new array.
+
+    Returns
+    -------
+    result : ndarray or None
+    """
+    cdef:
+        dict state
+        Predictor predictor
+        Py_ssize_t n_rows
+    if not cnp.PyArray_CheckExact(X):
+        return None
+    state = estimator.__dict__
+    network = state.get("_network")
+    if network is None or "feature_names_in_" in state:
+        return None
+    predictor = _kept_predictor(estimator, state, network)
+    if predictor is None:
+        return None
+    n_rows = predictor._exact_rows(X)
+    if n_rows == 0:
+        return None
+    if n_rows > KEPT_ROWS or predictor.busy:
+        predictor = Predictor(estimator, n_rows, True)
+    if out is None:
+        return predictor._new(X, n_rows, what, True)
+    predictor._into(X, n_rows, predictor._check_out(out, X, n_rows, what), True, out)
+    return out
+
+
+cdef Predictor _kept_predictor(estimator, dict state, network):
+    """The predictor for a few rows that the network keeps."""
+    cdef Predictor kept
+    cdef dict of_network = network.__dict__
+    kept = of_network.get("_predictor")
+    if (
+        kept is not None
+        and kept.owner is type(estimator)
+        and kept.loss is state.get("_loss")
+        and kept.binarizer is state.get("_label_binarizer")
+        and kept._is_bound(network)
+    ):
+        return kept
+    if hasattr(estimator, "__sklearn_is_fitted__"):
+        return None  # a subclass's own rule, which check_is_fitted has to ask each time
+    kept = Predictor(estimator, KEPT_ROWS, True)
+    of_network["_predictor"] = kept
+    return kept
+
+
+cpdef array_or_error(out):
+    """`out`, if it is exactly a NumPy array."""
+    if not cnp.PyArray_CheckExact(out):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    return out
+
+
+cdef bint _is_native(cnp.ndarray array, int type_number) noexcept:
+    return (cnp.PyArray_EquivTypenums(cnp.PyArray_TYPE(array), type_number)
+            and cnp.PyArray_ISNOTSWAPPED(array))
+
+
+cdef bint _overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether two contiguous arrays share memory."""
+    cdef:
+        char* start_a = <char*> cnp.PyArray_DATA(a)
+        char* start_b = <char*> cnp.PyArray_DATA(b)
+    return start_a < start_b + cnp.PyArray_NBYTES(b) and start_b < start_a + cnp.PyArray_NBYTES(a)
+
+
+cdef Py_ssize_t _sweep(
+    Predictor s, const floating* rows, Py_ssize_t done, Py_ssize_t n_rows, int what, bint check,
+    char* out,  # OUT, of all rows
+) noexcept nogil:
+    """Predict rows `done`, ..., a chunk at a time; return the first of a chunk that is not finite, or
+    `n_rows`."""
+    cdef:
+        Py_ssize_t n, n_features = s.n_features, row_bytes = _row_bytes(s, what)
+        bint in_place = what == RAW_ or (what == PREDICTION_ and s.kind == REGRESSION)
+        floating* raw = <floating*> s.raw
+    while done < n_rows:
+        n = min(s.capacity, n_rows - done)
+        if check and not all_finite(rows + done * n_features, n * n_features):
+            return done
+        if in_place:
+            raw = <floating*> (out + done * row_bytes)
+        _forward(s, rows + done * n_features, n, raw)
+        _finish(s, raw, n, what, out + done * row_bytes)
+        done += n
+    return done
+
+
+cdef Py_ssize_t _row_bytes(Predictor s, int what) noexcept nogil:
+    cdef Py_ssize_t item = sizeof(float) if s.single else sizeof(double)
+    if what == CODES_:
+        return sizeof(Py_ssize_t)
+    if what == PROBA_:
+        return s.n_columns * item
+    if what == RAW_ or s.kind == REGRESSION:
+        return s.n_outputs * item
+    if s.kind == MULTILABEL:
+        return s.n_outputs * sizeof(int64_t)
+    return s.label_bytes
+
+
+cdef void _forward(
+    Predictor s, const floating* inputs, Py_ssize_t n_rows,
+    floating* raw,  # OUT, (n_rows, n_outputs)
+) noexcept nogil:
+    cdef:
+        int i, n_layers = s.layers.n_layers
+        floating* hidden = <floating*> s.hidden
+        floating* spare = <floating*> s.spare
+        floating* outputs
+    for i in range(n_layers):
+        outputs = raw if i == n_layers - 1 else hidden
+        apply_layer(s.layers.specs + i, <const floating*> s.values, inputs, n_rows, outputs,
+                    <floating*> NULL, <floating*> s.work)
+        inputs = outputs
+        hidden, spare = spare, hidden
+
+
+cdef void _finish(
+    Predictor s,
+    floating* raw,  # IN, (n_rows, n_outputs); where `out` is the same, OUT
+    Py_ssize_t n_rows, int what,
+    char* out,      # OUT
+) noexcept nogil:
+    cdef:
+        Py_ssize_t i, j, code, k = s.n_outputs
+        Py_ssize_t label_bytes = s.label_bytes
+        const char* labels
+        floating* numbers = <floating*> out
+    if what == RAW_:
+        return
+    if what == PROBA_:
+        for i in range(n_rows):
+            if s.kind == MULTICLASS:
+                _softmax(raw + i * k, k, numbers + i * k)
+            elif s.kind == BINARY:
+                numbers[2 * i] = _above_zero(logistic(-raw[i]), -raw[i])
+                numbers[2 * i + 1] = _above_zero(logistic(raw[i]), raw[i])
+            else:
+                for j in range(k):
+                    numbers[i * k + j] = _clipped(logistic(raw[i * k + j]))
+    elif s.kind == REGRESSION:
+        for i in range(n_rows * k):
+            numbers[i] = exp(raw[i]) if s.exponential else raw[i]
+    elif s.kind == MULTILABEL:
+        for i in range(n_rows * k):
+            (<int64_t*> out)[i] = raw[i] > 0
+    else:
+        labels = <const char*> s.label_values
+        for i in range(n_rows):
+            code = raw[i] > 0 if s.kind == BINARY else _largest(raw + i * k, k)
+            if code >= s.n_labels:
+                code = s.n_labels - 1
+            if what == CODES_:
+                (<Py_ssize_t*> out)[i] = code
+            else:
+                memcpy(out + i * label_bytes, labels + code * label_bytes, label_bytes)
+
+
+cdef Py_ssize_t _largest(const floating* values, Py_ssize_t n) noexcept nogil:
+    """The place of the largest, or of the first NaN: NumPy's argmax."""
+    cdef Py_ssize_t i, best = 0
+    for i in range(n):
+        if values[i] != values[i]:
+            return i
+        if values[i] > values[best]:
+            best = i
+    return best
+
+
+cdef floating _above_zero(floating proba, double log_proba) noexcept nogil:
+    """Probabilities too small for the dtype, but not 0 and in order: from tiny down to tiny / 2."""
+    cdef double tiny = FLT_MIN if floating is float else DBL_MIN
+    if proba < tiny:
+        return <floating> (tiny * (0.5 + 0.5 * (log(tiny) / log_proba)))
+    return proba
+
+
+cdef floating _clipped(floating proba) noexcept nogil:
+    """Within [tiny, 1 - eps]."""
+    cdef:
+        floating tiny = FLT_MIN if floating is float else DBL_MIN
+        floating most = 1 - (FLT_EPSILON if floating is float else DBL_EPSILON)
+    return tiny if proba < tiny else (most if proba > most else proba)
+
+
+cdef void _softmax(const floating* raw, Py_ssize_t k, floating* proba) noexcept nogil:
+    cdef:
+        Py_ssize_t j
+        floating largest = raw[0], total = 0
+        floating least = FLT_MIN if floating is float else DBL_MIN
+    for j in range(1, k):
+        if raw[j] > largest:
+            largest = raw[j]
+    for j in range(k):
+        proba[j] = exp(raw[j] - largest)
+        total += proba[j]
+    for j in range(k):
+        proba[j] = proba[j] / total
+        if not proba[j] >= least:
+            proba[j] = _above_zero(proba[j], <double> raw[j] - largest - log(<double> total))
+
+
+def make_predictor(estimator, max_batch):
+    """A predictor for a fitted estimator: see `BaseMultilayerPerceptron.make_predictor`."""
+    if not isinstance(max_batch, Integral) or isinstance(max_batch, bool):
+        raise TypeError(f"max_batch must be an integer; got {max_batch!r}")
+    if not 1 <= max_batch <= MOST_BATCH:
+        raise ValueError(f"max_batch must be between 1 and {MOST_BATCH}; got {max_batch}")
+    kind = ClassifierPredictor if hasattr(estimator, "_label_binarizer") else Predictor
+    return kind(estimator, int(max_batch))
