@@ -103,8 +103,8 @@ for name, (kind, threads, rows, params) in json.loads(sys.argv[1]).items():
     _threads.WORTH_A_TEAM = 0 if threads > 1 else 10**15
     counts = []
     for batch_size in (10, 1) * 2:  # the first two fill caches
-        model = MLPClassifier(
-            8, batch_size=batch_size, max_iter=10, n_iter_no_change=10, tol=0, random_state=0, **params)
+        model = MLPClassifier(8, batch_size=batch_size, max_iter=10, tol=0, n_iter_no_change=np.inf,
+                              random_state=0, **params)
         gc.collect()
         before = count()
         model.fit(data[kind][:rows], y[:rows])

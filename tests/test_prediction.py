@@ -245,6 +245,8 @@ def test_names_of_columns_are_checked_as_by_scikit_learn(frame):
     columns = list("abcde")
     named = frame(dict(zip(columns, X.T, strict=True)))
     model = refit(fit("binary"), named, TASKS["binary"][2])
+    if not hasattr(model, "feature_names_in_"):
+        pytest.skip("this scikit-learn does not read the names of these frames")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         expected = model.predict_proba(named)
