@@ -632,7 +632,7 @@ def test_an_interrupted_fit_leaves_blas_as_it_found_it(uneven, solver, epoch):
         calls.append(None)
         limits.append(blas_limits())
         if len(calls) == epoch:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
         return 0.0
 
     model = watched(interrupts, solver=solver, max_iter=5)
