@@ -205,7 +205,9 @@ def test_instruction_sets_agree():
         env = {**os.environ, "SKLEARN_MLP_INSTRUCTION_SET": name or ""}
         if name is None:
             del env["SKLEARN_MLP_INSTRUCTION_SET"]
-        run = subprocess.run([sys.executable, "-P", "-c", SCRIPT], env=env, check=True, capture_output=True)
+        run = subprocess.run(
+            [sys.executable, "-P", "-c", SCRIPT], env=env, check=True, capture_output=True
+        )
         results[name] = np.frombuffer(run.stdout)
     assert results[None].size == 2 * 3 * 352
     assert_same(results[None], results[INSTRUCTION_SET])
