@@ -17,7 +17,6 @@ from systems import SYSTEMS
 from worker import Unavailable, Worker
 from workloads import NEEDED, WORKLOADS
 
-ROOT = Path(__file__).resolve().parent.parent
 JOBS = ("fit", "predict", "row")
 MOST_CALLS = {"fit": 4_000, "predict": 4_000, "row": 400_000}
 # OpenBLAS's idle threads spin for a tenth of a second: not into the next system's run.
@@ -36,7 +35,7 @@ def common_arguments(description):
     parser.add_argument(
         "--yardstick",
         type=Path,
-        default=os.environ.get("YARDSTICK", ROOT.parent / "shared" / "yardstick"),
+        default=os.environ.get("YARDSTICK", ""),
         help="folder of the C loops and their run.py (or set YARDSTICK)",
     )
     parser.add_argument("--json", type=Path, help="write every timing here")
