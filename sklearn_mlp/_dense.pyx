@@ -43,9 +43,10 @@ cdef enum:
     FEW = 4
 
 cdef:
-    # Parameters of a block: with their gradient and moments they fit the second-level cache. Small
-    # networks are cut into parts that can be shared out evenly.
+    # Parameters of a block, by which the work is shared out: small networks too have enough of them.
     Py_ssize_t BLOCK_VALUES = 16384, LEAST_VALUES = 1024, PARTS = 16
+    # Of blocks merged for one product: their gradient is in the second-level cache until the update.
+    Py_ssize_t MERGED_VALUES = 65536
 
 MAX_UNITS = 2**31 - 1  # BLAS counts rows and columns in C ints
 
@@ -395,7 +396,7 @@ cdef bint merge(BlockSpec* block, const BlockSpec* next) noexcept nogil:
     bits are the same, and small enough to be in the cache when the parameters are updated."""
     if (
         CALLS_BLAS or block.layer != next.layer or block.first_row < 0 or next.first_row < 0
-        or block.size + next.size > BLOCK_VALUES
+        or block.size + next.size > MERGED_VALUES
     ):
         return False
     block.n_rows += next.n_rows

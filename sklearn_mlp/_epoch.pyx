@@ -26,7 +26,7 @@ from sklearn_mlp._dense cimport (
 )
 from sklearn_mlp._loss cimport Loss
 from sklearn_mlp._optim cimport (
-    Optimizer, OptimizerState, StepSpec, clip_factor, step_of, sum_of_squares, update
+    Optimizer, OptimizerState, step_numbers, clip_factor, step_of, sum_of_squares, update
 )
 from sklearn_mlp._types cimport (
     BlockSpec, LayerSpec, LossSpec, OptimSpec, SampleSpec, WorkspaceSpec
@@ -569,7 +569,7 @@ cdef void _accumulate(
         Py_ssize_t shards = (n_rows + SHARD - 1) // SHARD, i
         Py_ssize_t start = shards * thread // n_threads * SHARD
         Py_ssize_t stop = min(shards * (thread + 1) // n_threads * SHARD, n_rows)
-        StepSpec spec
+        step_numbers spec
     if final:
         spec = step_of(t.optimizer, t.rates[step], t.steps_before + step + 1, t.alpha * scale, 1)
     forward_and_backward(t.layers, t.n_layers, <const floating*> t.params, t.samples, t.rows, first,
@@ -588,7 +588,7 @@ cdef void _accumulate(
 
 cdef void _gradients(
     TrainingSpec* t, floating* like, Py_ssize_t first, Py_ssize_t n_rows, bint accumulate,
-    const StepSpec* step,  # taken at once, where it is not NULL
+    const step_numbers* step,  # taken at once, where it is not NULL
     int thread, int n_threads,
 ) noexcept nogil:
     """Gradients of this thread's blocks."""
@@ -618,7 +618,7 @@ cdef void _gradients(
 
 
 cdef void _update(
-    TrainingSpec* t, floating* like, const StepSpec* step, Py_ssize_t i, Py_ssize_t end,
+    TrainingSpec* t, floating* like, const step_numbers* step, Py_ssize_t i, Py_ssize_t end,
 ) noexcept nogil:
     """The optimizer's step on blocks `i` to `end`."""
     cdef const BlockSpec* block
@@ -646,7 +646,7 @@ cdef Py_ssize_t _first_block(const TrainingSpec* t, int thread, int n_threads) n
 
 
 cdef double _gradient_norm(
-    TrainingSpec* t, floating* like, const StepSpec* spec, int thread, int n_threads,
+    TrainingSpec* t, floating* like, const step_numbers* spec, int thread, int n_threads,
 ) noexcept nogil:
     """Of the whole gradient, L2 term included."""
     cdef:

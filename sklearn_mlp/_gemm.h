@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#define GEMM_WORK (192 * 192)
+#define GEMM_WORK (192 * 384)
 
 #define GEMM_ARGUMENTS(T)                                                                          \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column,        \

@@ -6,25 +6,44 @@ parameter vector) and the number of steps taken. An update is one loop over the 
 over memory per step, the L2 term and the decay of weights included. Clipping by the global norm adds
 one reading pass, for the norm.
 
-An optimizer is a code, an inline function on one block, a branch in ``_update_block`` and a class in
-``SOLVERS``. The rules of SGD and Adam are those of ``sklearn.neural_network``: in Adam the bias
-corrections are folded into the rate, so that `epsilon` is added to the square root of the uncorrected
-second moment. AdamW follows its paper and PyTorch, there `epsilon` is added to the corrected root.
+An optimizer is a row of ``STEPS`` in ``_steps.h``, which has its rule, and a class in ``SOLVERS``. The
+rules of SGD and Adam are those of ``sklearn.neural_network``: in Adam the bias corrections are folded
+into the rate, so that `epsilon` is added to the square root of the uncorrected second moment. AdamW
+follows its paper and PyTorch, there `epsilon` is added to the corrected root.
 """
 from cython cimport floating
-from libc.math cimport pow, sqrt, sqrtf
+from libc.math cimport pow, sqrt
 from libc.string cimport memset
 
 import numpy as np
 
+from sklearn_mlp._blas import INSTRUCTION_SET
 from sklearn_mlp._memory import empty_vector
 
 from sklearn_mlp._types cimport OptimSpec
 
+cdef extern from "_steps.h" nogil:
+    enum:
+        STEPS_SGD
+        STEPS_ADAM
+        STEPS_ADAMW
+    ctypedef void (*steps_float)(
+        const step_numbers* step, float* params, const float* gradient, float* moments,
+        Py_ssize_t n_params, Py_ssize_t n) noexcept nogil
+    ctypedef void (*steps_double)(
+        const step_numbers* step, double* params, const double* gradient, double* moments,
+        Py_ssize_t n_params, Py_ssize_t n) noexcept nogil
+    const steps_float* steps_of_float(bint avx2)
+    const steps_double* steps_of_double(bint avx2)
+    double squares_float(bint avx2, const float* x, Py_ssize_t n)
+    double squares_double(bint avx2, const double* x, Py_ssize_t n)
+
+cdef:
+    bint avx2 = INSTRUCTION_SET != "portable"
+    const steps_float* single_steps = steps_of_float(avx2)
+    const steps_double* double_steps = steps_of_double(avx2)
+
 cdef enum:
-    SGD_CODE
-    ADAM_CODE
-    ADAMW_CODE
     LANES = 16
     # Parameters per block: small enough that the sum of squares reads what the update has in cache.
     BLOCK = 2048
@@ -166,7 +185,7 @@ cdef double _step(
         Py_ssize_t n = params.shape[0]
         floating[:, ::1] moments = state.moments
         double norm = 0
-        StepSpec step
+        step_numbers step
         OptimSpec* spec = &settings.spec
     if n == 0:
         return 0
@@ -209,7 +228,7 @@ cdef class SGD(Optimizer):
     estimator_parameters = {"momentum": "momentum", "nesterov": "nesterovs_momentum"}
 
     def __init__(self, momentum=0.9, nesterov=True):
-        self.spec.code, self.spec.n_moments = SGD_CODE, 1
+        self.spec.code, self.spec.n_moments = STEPS_SGD, 1
         self.spec.momentum = _in_range("momentum", momentum, 0 <= momentum <= 1, "in [0, 1]")
         self.spec.nesterov = nesterov
 
@@ -244,7 +263,7 @@ cdef class Adam(Optimizer):
     estimator_parameters = {"beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon"}
 
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
-        self.spec.code, self.spec.n_moments = ADAM_CODE, 2
+        self.spec.code, self.spec.n_moments = STEPS_ADAM, 2
         _set_betas(&self.spec, beta_1, beta_2, epsilon)
 
     def __reduce__(self):
@@ -281,7 +300,7 @@ cdef class AdamW(Optimizer):
                             "weight_decay": "weight_decay"}
 
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01):
-        self.spec.code, self.spec.n_moments = ADAMW_CODE, 2
+        self.spec.code, self.spec.n_moments = STEPS_ADAMW, 2
         _set_betas(&self.spec, beta_1, beta_2, epsilon)
         self.spec.weight_decay = _in_range("weight_decay", weight_decay, weight_decay >= 0, ">= 0")
 
@@ -290,77 +309,6 @@ cdef class AdamW(Optimizer):
 
 
 SOLVERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-
-
-cdef inline floating _sqrt(floating x) noexcept nogil:
-    if floating is float:
-        return sqrtf(x)
-    else:
-        return sqrt(x)
-
-
-cdef inline void _sgd_block(
-    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
-    floating* velocity, Py_ssize_t n,
-) noexcept nogil:
-    cdef:
-        Py_ssize_t i
-        floating l2 = <floating> step.l2, clip = <floating> step.clip, rate = <floating> step.rate
-        floating momentum = <floating> spec.momentum, g, v
-    for i in range(n):
-        g = (gradient[i] + l2 * params[i]) * clip
-        v = momentum * velocity[i] - rate * g
-        velocity[i] = v
-        params[i] += momentum * v - rate * g if spec.nesterov else v
-
-
-cdef inline void _adam_block(
-    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
-    floating* m, floating* v, Py_ssize_t n,
-) noexcept nogil:
-    cdef:
-        Py_ssize_t i
-        floating l2 = <floating> step.l2, clip = <floating> step.clip, rate = <floating> step.rate
-        floating beta_1 = <floating> spec.beta_1, beta_2 = <floating> spec.beta_2
-        floating rest_1 = <floating> (1 - spec.beta_1), rest_2 = <floating> (1 - spec.beta_2)
-        floating epsilon = <floating> spec.epsilon, g
-    for i in range(n):
-        g = (gradient[i] + l2 * params[i]) * clip
-        m[i] = beta_1 * m[i] + rest_1 * g
-        v[i] = beta_2 * v[i] + rest_2 * (g * g)
-        params[i] -= rate * m[i] / (_sqrt(v[i]) + epsilon)
-
-
-cdef inline void _adamw_block(
-    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
-    floating* m, floating* v, Py_ssize_t n,
-) noexcept nogil:
-    cdef:
-        Py_ssize_t i
-        floating l2 = <floating> step.l2, clip = <floating> step.clip, rate = <floating> step.rate
-        floating root = <floating> step.root, kept = <floating> step.kept
-        floating beta_1 = <floating> spec.beta_1, beta_2 = <floating> spec.beta_2
-        floating rest_1 = <floating> (1 - spec.beta_1), rest_2 = <floating> (1 - spec.beta_2)
-        floating epsilon = <floating> spec.epsilon, g
-    for i in range(n):
-        g = (gradient[i] + l2 * params[i]) * clip
-        m[i] = beta_1 * m[i] + rest_1 * g
-        v[i] = beta_2 * v[i] + rest_2 * (g * g)
-        params[i] = kept * params[i] - rate * m[i] / (_sqrt(v[i]) * root + epsilon)
-
-
-cdef inline void _update_block(
-    const OptimSpec* spec, const StepSpec* step, floating* params, const floating* gradient,
-    floating* moments, Py_ssize_t n_params, Py_ssize_t start, Py_ssize_t n,
-) noexcept nogil:
-    if spec.code == ADAM_CODE:
-        _adam_block(spec, step, params + start, gradient + start, moments + start,
-                    moments + n_params + start, n)
-    elif spec.code == ADAMW_CODE:
-        _adamw_block(spec, step, params + start, gradient + start, moments + start,
-                     moments + n_params + start, n)
-    else:
-        _sgd_block(spec, step, params + start, gradient + start, moments + start, n)
 
 
 cdef double sum_of_squares(
@@ -386,33 +334,17 @@ cdef double sum_of_squares(
     return total
 
 
-cdef inline double _weight_squares(const floating* params, Py_ssize_t n) noexcept nogil:
-    """The sum of squares of a few thousand weights, which need no double."""
-    cdef:
-        Py_ssize_t i = 0, j
-        double total = 0
-        floating[LANES] lanes
-    memset(lanes, 0, sizeof(lanes))
-    while i + LANES <= n:
-        for j in range(LANES):
-            lanes[j] += params[i + j] * params[i + j]
-        i += LANES
-    for j in range(LANES):
-        total += lanes[j]
-    for j in range(i, n):
-        total += params[j] * params[j]
-    return total
-
-
-cdef StepSpec step_of(
+cdef step_numbers step_of(
     const OptimSpec* spec, double rate, Py_ssize_t n_steps, double l2, double clip,
 ) noexcept nogil:
     """What step number `n_steps`, counted from 1, does to the weights."""
-    cdef StepSpec step
+    cdef step_numbers step
     step.l2, step.clip, step.rate, step.root, step.kept = l2, clip, rate, 1, 1
-    if spec.code == ADAM_CODE:
+    step.momentum, step.nesterov, step.epsilon = spec.momentum, spec.nesterov, spec.epsilon
+    step.beta_1, step.beta_2 = spec.beta_1, spec.beta_2
+    if spec.code == STEPS_ADAM:
         step.rate *= sqrt(1 - pow(spec.beta_2, n_steps)) / (1 - pow(spec.beta_1, n_steps))
-    elif spec.code == ADAMW_CODE:
+    elif spec.code == STEPS_ADAMW:
         step.rate /= 1 - pow(spec.beta_1, n_steps)
         step.root = 1 / sqrt(1 - pow(spec.beta_2, n_steps))
         step.kept = 1 - rate * spec.weight_decay
@@ -420,7 +352,7 @@ cdef StepSpec step_of(
 
 
 cdef double update(
-    const OptimSpec* spec, StepSpec step,
+    const OptimSpec* spec, step_numbers step,
     floating* params,          # IN and OUT
     const floating* gradient,  # IN
     floating* moments,         # IN and OUT, (n_moments, n_params)
@@ -430,16 +362,23 @@ cdef double update(
 ) noexcept nogil:
     """Take a step on a slice; return the sum of squares of its weights before it (0 where l2 is 0)."""
     cdef:
-        Py_ssize_t done = 0, n
+        Py_ssize_t n, end = start + size
         double squares = 0
     if not weights:
         step.l2, step.kept = 0, 1
-    while done < size:
-        n = min(<Py_ssize_t> BLOCK, size - done)
-        if step.l2 != 0:
-            squares += _weight_squares(params + start + done, n)
-        _update_block(spec, &step, params, gradient, moments, n_params, start + done, n)
-        done += n
+    while start < end:
+        n = min(<Py_ssize_t> BLOCK, end - start)
+        if floating is float:
+            if step.l2 != 0:
+                squares += squares_float(avx2, params + start, n)
+            single_steps[spec.code](&step, params + start, gradient + start, moments + start,
+                                    n_params, n)
+        else:
+            if step.l2 != 0:
+                squares += squares_double(avx2, params + start, n)
+            double_steps[spec.code](&step, params + start, gradient + start, moments + start,
+                                    n_params, n)
+        start += n
     return squares
 
 

@@ -1,0 +1,113 @@
+/* The update rules of the optimizers and the loops over them: the same source, and the same bits, for the
+   compiler's baseline and for AVX2. */
+#ifndef SKLEARN_MLP_STEPS_H
+#define SKLEARN_MLP_STEPS_H
+
+#include <math.h>
+#include <stddef.h>
+
+/* The numbers of a step. */
+typedef struct {
+    double l2;       /* factor of a weight in its gradient */
+    double clip;     /* factor of the whole gradient */
+    double rate;
+    double momentum;
+    int nesterov;
+    double beta_1, beta_2, epsilon;
+    double root;     /* AdamW: factor of the root of the second moment */
+    double kept;     /* AdamW: what is left of a weight */
+} step_numbers;
+
+/* DO(code, moments, rule): how the gradient g moves the parameter p and its moments m and v, of which
+   there are one or two. */
+#define STEPS(DO)                                                                                  \
+    DO(SGD, 1, m = momentum * m - rate * g; p += nesterov ? momentum * m - rate * g : m)           \
+    DO(ADAM, 2, m = beta_1 * m + rest_1 * g; v = beta_2 * v + rest_2 * (g * g);                    \
+       p -= rate * m / (SQRT(v) + epsilon))                                                        \
+    DO(ADAMW, 2, m = beta_1 * m + rest_1 * g; v = beta_2 * v + rest_2 * (g * g);                   \
+       p = kept * p - rate * m / (SQRT(v) * root + epsilon))
+
+#define SQRT(x) _Generic(x, float: sqrtf, double: sqrt)(x)
+
+#define STEPS_CODE(code, moments, rule) STEPS_##code,
+enum { STEPS(STEPS_CODE) };
+
+#ifdef SKLEARN_MLP_AVX2
+#define STEPS_CHOOSE(name, avx2) (avx2 ? name##_avx2 : name##_portable)
+#else
+#define STEPS_CHOOSE(name, avx2) ((void) avx2, name##_portable)
+#endif
+
+/* By code, the step of a slice of n parameters; their second moments are n_params after the first. And
+   the sum of squares of n weights, summed in an order that is the same everywhere. */
+#define STEPS_DECLARE(T)                                                                           \
+    typedef void (*steps_##T)(const step_numbers *step, T *params, const T *gradient, T *moments,  \
+                              ptrdiff_t n_params, ptrdiff_t n);                                    \
+    extern const steps_##T steps_##T##_portable[], steps_##T##_avx2[];                             \
+    double squares_##T##_portable(const T *x, ptrdiff_t n), squares_##T##_avx2(const T *x, ptrdiff_t n); \
+    static inline const steps_##T *steps_of_##T(int avx2) { return STEPS_CHOOSE(steps_##T, avx2); } \
+    static inline double squares_##T(int avx2, const T *x, ptrdiff_t n)                            \
+    {                                                                                              \
+        return STEPS_CHOOSE(squares_##T, avx2)(x, n);                                              \
+    }
+
+STEPS_DECLARE(float)
+STEPS_DECLARE(double)
+
+#define STEPS_LOOP(T, code, n_moments, rule)                                                       \
+    static void code##_##T(const step_numbers *step, T *restrict params,                           \
+                           const T *restrict gradient, T *restrict first, ptrdiff_t n_params,      \
+                           ptrdiff_t n)                                                            \
+    {                                                                                              \
+        const T l2 = (T) step->l2, clip = (T) step->clip, rate = (T) step->rate;                   \
+        const T momentum = (T) step->momentum, epsilon = (T) step->epsilon;                        \
+        const T beta_1 = (T) step->beta_1, rest_1 = (T) (1 - step->beta_1);                        \
+        const T beta_2 = (T) step->beta_2, rest_2 = (T) (1 - step->beta_2);                        \
+        const T root = (T) step->root, kept = (T) step->kept;                                      \
+        const int nesterov = step->nesterov;                                                       \
+        T *restrict second = first + n_params;                                                     \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                        \
+            T p = params[i], g = (gradient[i] + l2 * p) * clip, m = first[i];                      \
+            T v = n_moments > 1 ? second[i] : 0;                                                   \
+            rule;                                                                                  \
+            params[i] = p;                                                                         \
+            first[i] = m;                                                                          \
+            if (n_moments > 1)                                                                     \
+                second[i] = v;                                                                     \
+        }                                                                                          \
+        (void) momentum, (void) epsilon, (void) beta_1, (void) rest_1, (void) beta_2;              \
+        (void) rest_2, (void) root, (void) kept, (void) nesterov;                                  \
+    }
+
+#define STEPS_LANES 16
+
+#define STEPS_SQUARES(T, set)                                                                      \
+    double squares_##T##_##set(const T *x, ptrdiff_t n)                                            \
+    {                                                                                              \
+        T lanes[STEPS_LANES] = {0};                                                                \
+        double total = 0;                                                                          \
+        ptrdiff_t i = 0;                                                                           \
+        for (; i + STEPS_LANES <= n; i += STEPS_LANES)                                             \
+            for (int j = 0; j < STEPS_LANES; j++)                                                  \
+                lanes[j] += x[i + j] * x[i + j];                                                   \
+        for (int j = 0; j < STEPS_LANES; j++)                                                      \
+            total += lanes[j];                                                                     \
+        for (; i < n; i++)                                                                         \
+            total += x[i] * x[i];                                                                  \
+        return total;                                                                              \
+    }
+
+#define STEPS_FLOAT(code, n_moments, rule) STEPS_LOOP(float, code, n_moments, rule)
+#define STEPS_DOUBLE(code, n_moments, rule) STEPS_LOOP(double, code, n_moments, rule)
+#define STEPS_ENTRY_FLOAT(code, n_moments, rule) code##_float,
+#define STEPS_ENTRY_DOUBLE(code, n_moments, rule) code##_double,
+
+#define STEPS_DEFINE(set)                                                                          \
+    STEPS(STEPS_FLOAT)                                                                             \
+    STEPS(STEPS_DOUBLE)                                                                            \
+    STEPS_SQUARES(float, set)                                                                      \
+    STEPS_SQUARES(double, set)                                                                     \
+    const steps_float steps_float_##set[] = {STEPS(STEPS_ENTRY_FLOAT)};                            \
+    const steps_double steps_double_##set[] = {STEPS(STEPS_ENTRY_DOUBLE)};
+
+#endif
