@@ -29,6 +29,7 @@ from sklearn_mlp._predict import (
     RAW,
     Predictor,
     array_or_error,
+    bulk_predictor,
     make_predictor,
     predict_exact,
 )
@@ -876,7 +877,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self, X, accept_sparse=["csr", "csc"], dtype=network.dtype, order="C", reset=False
         )
         if not issparse(X):
-            return Predictor(self, X.shape[0]).from_validated(X, what, out)
+            return bulk_predictor(self, X.shape[0]).from_validated(X, what, out)
         raw = predict_batches(network.layers, network.params, Samples(kernel_input(X)))
         return Predictor(self).from_raw(raw, what, out)
 

@@ -2,7 +2,8 @@
 
 A ``Predictor`` holds the scratch; it is what `make_predictor` returns. ``predict_exact`` is the way
 past scikit-learn's validation for arrays that need none. The predictor that it uses for a few rows is
-kept by the network, which leaves it out of its pickles and copies, and not by the estimator.
+kept by the network, which leaves it out of its pickles and copies, and not by the estimator. Many rows
+are shared out among threads, each with scratch of its own.
 
 Every row has the same bits alone and among others, but for the portable instruction set, where the
 products are BLAS's.
@@ -18,12 +19,20 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cython cimport floating
 from libc.float cimport DBL_EPSILON, DBL_MIN, FLT_EPSILON, FLT_MIN
 from libc.math cimport log
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
+
+from sklearn_mlp._blas import CALLS_BLAS
+from sklearn_mlp._threads import n_threads_to_predict, team
 
 from sklearn_mlp._blas cimport GEMM_WORK
 from sklearn_mlp._dense cimport LayerTable, all_finite, apply_layer
+from sklearn_mlp._types cimport LayerSpec
 from sklearn_mlp._vmath cimport exp, logistic
+
+cdef extern from "_team.h" nogil:
+    ctypedef void (*team_function)(void* context, int thread, int n_threads) noexcept nogil
+    void team_run(team_function function, void* context, int n_threads)
 
 cnp.import_array()
 
@@ -48,8 +57,35 @@ cdef:
     Py_ssize_t BLOCK_VALUES = 1 << 16, LEAST_ROWS = 384, MOST_ROWS = 2040, STEP = 12
     Py_ssize_t KEPT_ROWS = 16  # what the scratch that a network keeps is for
     double LONG = 1e5  # multiplications from which the GIL is released
+    bint calls_blas = CALLS_BLAS
+
+cdef enum:
+    LINE = 64  # bytes of a line of the cache
 
 MOST_BATCH = 2**31 - 1
+
+
+# What the loops without the GIL read.
+cdef struct PredictorSpec:
+    const LayerSpec* layers
+    int n_layers
+    const void* params
+    int kind
+    bint exponential, single
+    Py_ssize_t n_features, n_outputs, n_columns, n_labels, label_bytes
+    const char* label_values
+    Py_ssize_t capacity
+    # Scratch, a part per thread: two blocks, the work of products, raw scores; at the end a place per
+    # thread for where it stopped.
+    char* scratch
+    Py_ssize_t part_bytes, block_bytes, work_bytes
+    Py_ssize_t* stopped
+    # Of a call.
+    const char* rows
+    char* out
+    Py_ssize_t done, n_rows
+    int what
+    bint check
 
 
 cdef class Predictor:
@@ -80,22 +116,15 @@ cdef class Predictor:
         object owner, loss, binarizer, label_dtype
         LayerTable layers
         cnp.ndarray params, labels
-        char* values
+        PredictorSpec spec
         void* memory
-        char* hidden
-        char* spare
-        char* work
-        char* raw
-        bint single, busy, exponential
-        int kind, type_number
-        Py_ssize_t capacity, n_columns, n_labels, label_bytes
-        const char* label_values
+        bint busy
+        int type_number, n_threads
         double cost
-        readonly Py_ssize_t max_batch, n_features, n_outputs
+        readonly Py_ssize_t max_batch
         readonly object dtype
 
-    def __cinit__(self, estimator=None, Py_ssize_t max_batch=1, bint kept=False):
-        cdef Py_ssize_t item, block, room
+    def __cinit__(self, estimator=None, Py_ssize_t max_batch=1, bint kept=False, int n_threads=1):
         state = getattr(estimator, "__dict__", {})
         if "_network" not in state:
             raise TypeError("use the make_predictor method of a fitted estimator")
@@ -103,27 +132,42 @@ cdef class Predictor:
         self.owner = type(estimator)
         self.loss, self.binarizer = state["_loss"], state.get("_label_binarizer")
         self.dtype = network.dtype
-        self.single = self.dtype == np.float32
-        self.type_number = cnp.NPY_FLOAT if self.single else cnp.NPY_DOUBLE
+        self.spec.single = self.dtype == np.float32
+        self.type_number = cnp.NPY_FLOAT if self.spec.single else cnp.NPY_DOUBLE
         self._bind(network)
         self.model = None if kept else ref(estimator)
-        self.n_features = self.layers.specs[0].n_in
-        self.n_outputs = self.layers.specs[self.layers.n_layers - 1].n_out
+        self.spec.n_features = self.layers.specs[0].n_in
+        self.spec.n_outputs = self.layers.specs[self.layers.n_layers - 1].n_out
         self.cost = self.layers.n_weights
-        self.max_batch = max_batch
+        self.max_batch, self.n_threads = max_batch, n_threads
         self._learn_kind()
-        room = max(LEAST_ROWS, min(MOST_ROWS, BLOCK_VALUES // self.layers.widest // STEP * STEP))
-        self.capacity = min(max_batch, room)
-        item = self.dtype.itemsize
-        block = (self.capacity * self.layers.widest * item + 63) // 64 * 64
+        self._allocate()
+
+    cdef int _allocate(self) except -1:
+        cdef:
+            PredictorSpec* s = &self.spec
+            Py_ssize_t item = self.dtype.itemsize, widest = self.layers.widest
+        s.capacity = min(
+            self.max_batch, max(LEAST_ROWS, min(MOST_ROWS, BLOCK_VALUES // widest // STEP * STEP)))
+        s.block_bytes = _whole_lines(s.capacity * widest * item)
+        s.work_bytes = _whole_lines(GEMM_WORK * item)
+        s.part_bytes = (2 * s.block_bytes + s.work_bytes
+                        + _whole_lines(s.capacity * s.n_outputs * item))
         self.memory = PyMem_RawMalloc(
-            64 + 2 * block + GEMM_WORK * item + self.capacity * self.n_outputs * item)
+            LINE + self.n_threads * (s.part_bytes + <Py_ssize_t> sizeof(Py_ssize_t)))
         if self.memory is NULL:
             raise MemoryError()
-        self.hidden = <char*> ((<uintptr_t> self.memory + 63) & ~(<uintptr_t> 63))
-        self.spare = self.hidden + block
-        self.work = self.spare + block
-        self.raw = self.work + GEMM_WORK * item
+        s.scratch = <char*> _whole_lines(<Py_ssize_t> self.memory)
+        s.stopped = <Py_ssize_t*> (s.scratch + self.n_threads * s.part_bytes)
+        return 0
+
+    @property
+    def n_features(self):
+        return self.spec.n_features
+
+    @property
+    def n_outputs(self):
+        return self.spec.n_outputs
 
     def __dealloc__(self):
         PyMem_RawFree(self.memory)
@@ -140,9 +184,14 @@ cdef class Predictor:
                 or params.shape != (network.layers.n_params,)):
             raise TypeError(f"params of shape {params.shape} and dtype {params.dtype} for a network of "
                             f"{network.layers.n_params} parameters of {self.dtype}")
-        self.layers, self.params = network.layers, params
-        self.values = <char*> cnp.PyArray_DATA(self.params)
+        self.params = params
+        self.spec.params = cnp.PyArray_DATA(self.params)
+        self._take_layers(network.layers)
         return 0
+
+    cdef void _take_layers(self, LayerTable layers):
+        self.layers = layers
+        self.spec.layers, self.spec.n_layers = layers.specs, layers.n_layers
 
     cdef int _follow(self) except -1:
         """Take another activation that partial_fit has given to the same parameters."""
@@ -152,29 +201,30 @@ cdef class Predictor:
         if network is not None and network.params is self.params:
             layers = network.layers
             if layers.n_columns == self.layers.n_columns and layers.widest == self.layers.widest:
-                self.layers = layers
+                self._take_layers(layers)
         return 0
 
     cdef bint _is_bound(self, network):
         return self.layers is network.layers and self.params is network.params
 
     cdef int _learn_kind(self) except -1:
-        self.kind = REGRESSION
-        self.n_columns = self.n_outputs
-        self.exponential = self.loss.link == "exp"
+        cdef PredictorSpec* s = &self.spec
+        s.kind = REGRESSION
+        s.n_columns = s.n_outputs
+        s.exponential = self.loss.link == "exp"
         if self.binarizer is None:
             return 0
         self.labels = np.ascontiguousarray(self.binarizer.classes_)
         self.label_dtype = self.labels.dtype
-        self.n_labels, self.label_bytes = self.labels.size, self.labels.itemsize
-        self.label_values = <const char*> cnp.PyArray_DATA(self.labels)
+        s.n_labels, s.label_bytes = self.labels.size, self.labels.itemsize
+        s.label_values = <const char*> cnp.PyArray_DATA(self.labels)
         if self.binarizer.y_type_.startswith("multilabel"):
-            self.kind = MULTILABEL
+            s.kind = MULTILABEL
         elif self.loss.link == "logistic":
-            self.kind = BINARY
-            self.n_columns = 2
+            s.kind = BINARY
+            s.n_columns = 2
         else:
-            self.kind = MULTICLASS
+            s.kind = MULTICLASS
         return 0
 
     def predict(self, X):
@@ -226,8 +276,8 @@ cdef class Predictor:
             raise TypeError(f"a predictor takes NumPy arrays as X; got {type(X).__name__}")
         if X.dtype != self.dtype or not X.dtype.isnative:
             raise TypeError(f"X must have the model's dtype, {self.dtype}; got {X.dtype}")
-        if X.ndim != 2 or X.shape[1] != self.n_features:
-            raise ValueError(f"X must have shape (n_rows, {self.n_features}); got {X.shape}")
+        if X.ndim != 2 or X.shape[1] != self.spec.n_features:
+            raise ValueError(f"X must have shape (n_rows, {self.spec.n_features}); got {X.shape}")
         if X.shape[0] == 0:
             raise ValueError("X has no rows")
         if X.shape[0] > self.max_batch:
@@ -241,7 +291,7 @@ cdef class Predictor:
             cnp.PyArray_CheckExact(X)
             and cnp.PyArray_TYPE(<cnp.ndarray> X) == self.type_number
             and cnp.PyArray_NDIM(<cnp.ndarray> X) == 2
-            and cnp.PyArray_DIM(<cnp.ndarray> X, 1) == self.n_features
+            and cnp.PyArray_DIM(<cnp.ndarray> X, 1) == self.spec.n_features
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> X)
         ):
             return cnp.PyArray_DIM(<cnp.ndarray> X, 0)
@@ -251,11 +301,11 @@ cdef class Predictor:
         """Check where results go; return what is to be written, for `out` may ask for codes."""
         cdef:
             cnp.ndarray array
-            Py_ssize_t n_columns = self.n_columns if what == PROBA_ else self.n_outputs
+            Py_ssize_t n_columns = self.spec.n_columns if what == PROBA_ else self.spec.n_outputs
             int number = self.type_number, n_dims = 2
             bint right
         array = array_or_error(out)
-        if what == PREDICTION_ and self.kind in (BINARY, MULTICLASS):
+        if what == PREDICTION_ and self.spec.kind in (BINARY, MULTICLASS):
             n_dims = 1
             descr = <object> cnp.PyArray_DESCR(array)
             right = descr is self.label_dtype or descr == self.label_dtype
@@ -265,7 +315,7 @@ cdef class Predictor:
                 right = _is_native(array, cnp.NPY_INTP)
                 what = CODES_
         else:
-            if what == PREDICTION_ and self.kind == MULTILABEL:
+            if what == PREDICTION_ and self.spec.kind == MULTILABEL:
                 number = cnp.NPY_INT64
             elif what == PREDICTION_ and n_columns == 1:
                 n_dims = 1
@@ -284,9 +334,9 @@ cdef class Predictor:
         return what
 
     def _out_dtypes(self, int what, int n_dims):
-        if what == PROBA_ or self.kind == REGRESSION:
+        if what == PROBA_ or self.spec.kind == REGRESSION:
             return self.dtype
-        if self.kind == MULTILABEL:
+        if self.spec.kind == MULTILABEL:
             return np.dtype(np.int64)
         names = [] if self.label_dtype.kind == "O" else [str(self.label_dtype)]
         if self.label_dtype.kind not in "biuf":
@@ -300,19 +350,19 @@ cdef class Predictor:
             int number = self.type_number, n_dims = 2
             cnp.npy_intp[2] shape
         shape[0] = n_rows
-        shape[1] = self.n_columns if what == PROBA_ else self.n_outputs
+        shape[1] = self.spec.n_columns if what == PROBA_ else self.spec.n_outputs
         if what == CODES_:
             n_dims, number = 1, cnp.NPY_INTP
-        elif what == PREDICTION_ and self.kind == MULTILABEL:
+        elif what == PREDICTION_ and self.spec.kind == MULTILABEL:
             number = cnp.NPY_INT64
-        elif what == PREDICTION_ and self.n_outputs == 1:
+        elif what == PREDICTION_ and self.spec.n_outputs == 1:
             n_dims = 1
         return cnp.PyArray_EMPTY(n_dims, shape, number, 0)
 
     cdef object _new(self, cnp.ndarray X, Py_ssize_t n_rows, int what, bint check):
         """Results in a new array."""
         cdef cnp.ndarray out
-        if what == PREDICTION_ and self.kind in (BINARY, MULTICLASS):
+        if what == PREDICTION_ and self.spec.kind in (BINARY, MULTICLASS):
             out = self._new_array(n_rows, CODES_)
             self._into(X, n_rows, CODES_, check, out)
             return self.labels.take(out)
@@ -322,36 +372,46 @@ cdef class Predictor:
 
     cdef int _into(self, cnp.ndarray X, Py_ssize_t n_rows, int what, bint check, cnp.ndarray out
                    ) except -1:
-        cdef:
-            const char* rows = <const char*> cnp.PyArray_DATA(X)
-            char* to = <char*> cnp.PyArray_DATA(out)
-            Py_ssize_t done = 0
+        cdef PredictorSpec* s = &self.spec
         if self.busy:
             raise RuntimeError("a predictor is for one thread at a time; make one for each")
         if self.model is not None:
             self._follow()
         self.busy = True
         try:
+            s.rows, s.out = <const char*> cnp.PyArray_DATA(X), <char*> cnp.PyArray_DATA(out)
+            s.done, s.n_rows, s.what, s.check = 0, n_rows, what, check
             while True:
-                if self.cost * n_rows < LONG:
-                    done = self._sweep(rows, done, n_rows, what, check, to)
-                else:
-                    with nogil:
-                        done = self._sweep(rows, done, n_rows, what, check, to)
-                if done == n_rows:
+                self._run()
+                if s.done == n_rows:
                     return 0
                 # Not finite. scikit-learn's check raises its error, unless it is switched off.
                 assert_all_finite(X, estimator_name=self.owner.__name__, input_name="X")
-                check = False
+                s.check = False
         finally:
             self.busy = False
 
-    cdef Py_ssize_t _sweep(
-        self, const char* rows, Py_ssize_t done, Py_ssize_t n_rows, int what, bint check, char* out,
-    ) noexcept nogil:
-        if self.single:
-            return _sweep[float](self, <const float*> rows, done, n_rows, what, check, out)
-        return _sweep[double](self, <const double*> rows, done, n_rows, what, check, out)
+    cdef int _run(self) except -1:
+        """Predict from row `done` on, which becomes the first that was not finite, or `n_rows`."""
+        cdef:
+            PredictorSpec* s = &self.spec
+            int thread, n_threads = 1
+        for thread in range(self.n_threads):
+            s.stopped[thread] = s.n_rows
+        if self.n_threads > 1:
+            with team(self.n_threads) as share:
+                n_threads = share
+                with nogil:
+                    team_run(_sweep, s, n_threads)
+        elif self.cost * s.n_rows < LONG:
+            _sweep(s, 0, 1)
+        else:
+            with nogil:
+                _sweep(s, 0, 1)
+        s.done = s.n_rows
+        for thread in range(n_threads):
+            s.done = min(s.done, s.stopped[thread])
+        return 0
 
     def from_validated(self, X, int what, out=None):
         """Results for an array that was validated, in a new array or in `out`."""
@@ -368,7 +428,7 @@ cdef class Predictor:
         """What `what` makes of raw scores, in a new array or in `out`: for sparse input."""
         cdef:
             Py_ssize_t n_rows = cnp.PyArray_DIM(raw, 0)
-            bint labels = out is None and what == PREDICTION_ and self.kind in (BINARY, MULTICLASS)
+            bint labels = out is None and what == PREDICTION_ and self.spec.kind in (BINARY, MULTICLASS)
             cnp.ndarray into = out
         if what == RAW_:
             return raw
@@ -377,11 +437,11 @@ cdef class Predictor:
         else:
             what = CODES_ if labels else what
             into = self._new_array(n_rows, what)
-        if self.single:
-            _finish[float](self, <float*> cnp.PyArray_DATA(raw), n_rows, what,
+        if self.spec.single:
+            _finish[float](&self.spec, <float*> cnp.PyArray_DATA(raw), n_rows, what,
                            <char*> cnp.PyArray_DATA(into))
         else:
-            _finish[double](self, <double*> cnp.PyArray_DATA(raw), n_rows, what,
+            _finish[double](&self.spec, <double*> cnp.PyArray_DATA(raw), n_rows, what,
                             <char*> cnp.PyArray_DATA(into))
         return self.labels.take(into) if labels else into
 
@@ -466,11 +526,17 @@ def predict_exact(estimator, X, int what, out=None):
     if n_rows == 0:
         return None
     if n_rows > KEPT_ROWS or predictor.busy:
-        predictor = Predictor(estimator, n_rows, True)
+        predictor = bulk_predictor(estimator, n_rows)
     if out is None:
         return predictor._new(X, n_rows, what, True)
     predictor._into(X, n_rows, predictor._check_out(out, X, n_rows, what), True, out)
     return out
+
+
+def bulk_predictor(estimator, Py_ssize_t n_rows):
+    """A predictor for one call with `n_rows` rows, by as many threads as they are worth."""
+    work = n_rows * (<LayerTable> estimator._network.layers).n_weights
+    return Predictor(estimator, n_rows, True, n_threads_to_predict(work))
 
 
 cdef Predictor _kept_predictor(estimator, dict state, network):
@@ -513,35 +579,55 @@ cdef bint _overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     return start_a < start_b + cnp.PyArray_NBYTES(b) and start_b < start_a + cnp.PyArray_NBYTES(a)
 
 
-cdef Py_ssize_t _sweep(
-    Predictor s, const floating* rows, Py_ssize_t done, Py_ssize_t n_rows, int what, bint check,
-    char* out,  # OUT, of all rows
-) noexcept nogil:
-    """Predict rows `done`, ..., a chunk at a time; return the first of a chunk that is not finite, or
-    `n_rows`."""
+cdef void _sweep(void* context, int thread, int n_threads) noexcept nogil:
+    """The part of the rows that is this thread's, of those from `done` on."""
     cdef:
-        Py_ssize_t n, n_features = s.n_features, row_bytes = _row_bytes(s, what)
-        bint in_place = what == RAW_ or (what == PREDICTION_ and s.kind == REGRESSION)
-        floating* raw = <floating*> s.raw
-    while done < n_rows:
-        n = min(s.capacity, n_rows - done)
-        if check and not all_finite(rows + done * n_features, n * n_features):
+        PredictorSpec* s = <PredictorSpec*> context
+        # BLAS's bits depend on how many rows a product has.
+        Py_ssize_t unit = s.capacity if calls_blas else STEP
+        Py_ssize_t units = (s.n_rows - s.done + unit - 1) // unit
+        Py_ssize_t start = s.done + units * thread // n_threads * unit
+        Py_ssize_t stop = min(s.done + units * (thread + 1) // n_threads * unit, s.n_rows)
+    if s.single:
+        s.stopped[thread] = _sweep_rows[float](s, <float*> NULL, thread, start, stop)
+    else:
+        s.stopped[thread] = _sweep_rows[double](s, <double*> NULL, thread, start, stop)
+
+
+cdef Py_ssize_t _sweep_rows(
+    const PredictorSpec* s, floating* like, int thread, Py_ssize_t done, Py_ssize_t stop,
+) noexcept nogil:
+    """Predict rows `done` to `stop`, a chunk at a time; return the first of one that is not finite, or
+    the number of all rows."""
+    cdef:
+        Py_ssize_t n, n_features = s.n_features, row_bytes = _row_bytes(s)
+        bint in_place = s.what == RAW_ or (s.what == PREDICTION_ and s.kind == REGRESSION)
+        const floating* rows = <const floating*> s.rows
+        char* scratch = s.scratch + thread * s.part_bytes
+        floating* raw = <floating*> (scratch + 2 * s.block_bytes + s.work_bytes)
+    while done < stop:
+        n = min(s.capacity, stop - done)
+        if s.check and not all_finite(rows + done * n_features, n * n_features):
             return done
         if in_place:
-            raw = <floating*> (out + done * row_bytes)
-        _forward(s, rows + done * n_features, n, raw)
-        _finish(s, raw, n, what, out + done * row_bytes)
+            raw = <floating*> (s.out + done * row_bytes)
+        _forward(s, scratch, rows + done * n_features, n, raw)
+        _finish(s, raw, n, s.what, s.out + done * row_bytes)
         done += n
-    return done
+    return s.n_rows
 
 
-cdef Py_ssize_t _row_bytes(Predictor s, int what) noexcept nogil:
+cdef Py_ssize_t _whole_lines(Py_ssize_t n_bytes) noexcept nogil:
+    return (n_bytes + LINE - 1) // LINE * LINE
+
+
+cdef Py_ssize_t _row_bytes(const PredictorSpec* s) noexcept nogil:
     cdef Py_ssize_t item = sizeof(float) if s.single else sizeof(double)
-    if what == CODES_:
+    if s.what == CODES_:
         return sizeof(Py_ssize_t)
-    if what == PROBA_:
+    if s.what == PROBA_:
         return s.n_columns * item
-    if what == RAW_ or s.kind == REGRESSION:
+    if s.what == RAW_ or s.kind == REGRESSION:
         return s.n_outputs * item
     if s.kind == MULTILABEL:
         return s.n_outputs * sizeof(int64_t)
@@ -549,24 +635,25 @@ cdef Py_ssize_t _row_bytes(Predictor s, int what) noexcept nogil:
 
 
 cdef void _forward(
-    Predictor s, const floating* inputs, Py_ssize_t n_rows,
+    const PredictorSpec* s, char* scratch, const floating* inputs, Py_ssize_t n_rows,
     floating* raw,  # OUT, (n_rows, n_outputs)
 ) noexcept nogil:
     cdef:
-        int i, n_layers = s.layers.n_layers
-        floating* hidden = <floating*> s.hidden
-        floating* spare = <floating*> s.spare
+        int i
+        floating* hidden = <floating*> scratch
+        floating* spare = <floating*> (scratch + s.block_bytes)
+        floating* work = <floating*> (scratch + 2 * s.block_bytes)
         floating* outputs
-    for i in range(n_layers):
-        outputs = raw if i == n_layers - 1 else hidden
-        apply_layer(s.layers.specs + i, <const floating*> s.values, inputs, n_rows, outputs,
-                    <floating*> NULL, <floating*> s.work)
+    for i in range(s.n_layers):
+        outputs = raw if i == s.n_layers - 1 else hidden
+        apply_layer(s.layers + i, <const floating*> s.params, inputs, n_rows, outputs,
+                    <floating*> NULL, work)
         inputs = outputs
         hidden, spare = spare, hidden
 
 
 cdef void _finish(
-    Predictor s,
+    const PredictorSpec* s,
     floating* raw,  # IN, (n_rows, n_outputs); where `out` is the same, OUT
     Py_ssize_t n_rows, int what,
     char* out,      # OUT

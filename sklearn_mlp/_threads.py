@@ -16,8 +16,9 @@ from threadpoolctl import ThreadpoolController
 from sklearn_mlp._blas import CALLS_BLAS
 from sklearn_mlp._epoch import largest_team
 
-# Multiplications of a batch from which a second thread pays; measured.
+# Multiplications of a batch, and of a whole prediction, from which a second thread pays; measured.
 WORTH_A_TEAM = 1_000_000
+PREDICTION_WORTH_A_TEAM = 10_000_000
 
 
 @cache
@@ -84,12 +85,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def n_threads_for(work):
-    """The threads that a fit may use whose batches take `work` multiplications, if it were alone.
+    """The threads that a fit may use whose batches take `work` multiplications, if it were alone."""
+    return _allowed() if work >= WORTH_A_TEAM else 1
 
-    The least of what OpenMP and BLAS are limited to and the processors there are; one for little work
-    and in a forked process, where OpenMP would hang.
-    """
-    if work < WORTH_A_TEAM or _forked or largest_team() == 1:
+
+def n_threads_to_predict(work):
+    """The same of a prediction that takes `work` multiplications."""
+    return _allowed() if work >= PREDICTION_WORTH_A_TEAM else 1
+
+
+def _allowed():
+    """The least of what OpenMP and BLAS are limited to and the processors there are; one in a forked
+    process, where OpenMP would hang."""
+    if _forked or largest_team() == 1:
         return 1
     return min(largest_team(), _limit.blas(), cpu_count())
 

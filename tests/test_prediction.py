@@ -751,7 +751,7 @@ def test_memory_of_a_prediction_does_not_grow_with_the_rows():
     model = fit("two outputs", hidden_layer_sizes=(64,))
     model.predict(np.zeros((20_000, N_FEATURES)))
     peaks = []
-    for n in (20_000, 200_000):
+    for n in (100_000, 400_000):
         data, out = np.zeros((n, N_FEATURES)), np.empty((n, 2))
         tracemalloc.start()
         try:

@@ -20,13 +20,14 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import Parallel, delayed, parallel_config
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn_mlp._blas import INSTRUCTION_SET, _choose_instruction_set
 from sklearn_mlp._epoch import largest_team
 from sklearn_mlp._optim import SOLVERS
 from threadpoolctl import ThreadpoolController
 
-from sklearn_mlp import MLPClassifier, MLPRegressor, Network, _network, _threads, _training
+from sklearn_mlp import MLPClassifier, MLPRegressor, Network, _network, _predict, _threads, _training
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -64,6 +65,7 @@ def processors(n, *, limits=None, worth=0):
 
     with pytest.MonkeyPatch.context() as patch, LIBRARIES.limit(limits=limits or n):
         patch.setattr(_threads, "WORTH_A_TEAM", worth)
+        patch.setattr(_threads, "PREDICTION_WORTH_A_TEAM", worth)
         patch.setattr(_threads, "cpu_count", lambda: n)
         patch.setattr(_training, "team", team)
         patch.setattr(_network, "team", team)
@@ -181,6 +183,80 @@ def test_no_bit_depends_on_the_number_of_threads(case, dtype):
     assert np.isfinite(alone).all()
     for n_threads in (2, 3, 4):
         np.testing.assert_array_equal(fitted(case, dtype, n_threads), alone, str(n_threads))
+
+
+PREDICTED = {
+    "labels": (classifier(), CLASSES),
+    "two classes": (classifier(), CLASSES > 0),
+    "multilabel": (classifier(), (Y > 0).astype(int)),
+    "names": (classifier(), np.array(["low", "middle", "high"])[CLASSES]),
+    "numbers": (regressor(), Y),
+    "one number": (regressor(loss="poisson"), np.exp(Y[:, 0])),
+}
+EACH_PREDICTION = pytest.mark.parametrize("case", PREDICTED)
+
+
+@contextmanager
+def predicting(n_threads):
+    """With so many threads for predictions, which have to be used in each one."""
+    asked = []
+
+    @contextmanager
+    def team(n):
+        asked.append(n)
+        with _threads.team(n) as share:
+            yield share
+
+    with processors(n_threads), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_predict, "team", team)
+        yield
+    assert set(asked) == {n_threads}
+
+
+@needs_openmp
+@EACH_DTYPE
+@EACH_PREDICTION
+def test_no_bit_of_a_prediction_depends_on_the_number_of_threads(case, dtype):
+    model, y = PREDICTED[case]
+    data = X.astype(dtype)
+    model = clone(model).fit(data, y)
+    ways = [getattr(model, way) for way in ("predict", "predict_proba") if hasattr(model, way)]
+    for n_rows in (len(X), 17, BATCH):  # 17: more than the rows that one thread's scratch is kept for
+        for rows in (
+            data[:n_rows],
+            np.asfortranarray(data[:n_rows]),
+        ):  # past validation, and through it
+            alone = [way(rows) for way in ways]
+            for n_threads in (2, 3, 4):
+                with predicting(n_threads):
+                    for way, expected in zip(ways, alone, strict=True):
+                        np.testing.assert_array_equal(way(rows), expected)
+
+
+@needs_openmp
+@EACH_TEAM
+@pytest.mark.parametrize("row", [0, N // 2, N - 1])
+def test_a_row_that_is_not_finite_is_seen_in_every_threads_part(n_threads, row):
+    model = classifier().fit(X, CLASSES)
+    data = X.copy()
+    data[row, 3] = np.nan
+    with predicting(n_threads):
+        with pytest.raises(ValueError, match="contains NaN"):
+            model.predict(data)
+        with config_context(assume_finite=True):
+            proba = model.predict_proba(data)
+    expected = model.predict_proba(X)
+    assert np.isnan(proba[row]).all()
+    np.testing.assert_array_equal(np.delete(proba, row, axis=0), np.delete(expected, row, axis=0))
+
+
+@needs_openmp
+def test_a_short_prediction_is_made_by_one_thread():
+    model = regressor().fit(X, Y)
+    work = len(X) * model._network.n_weights
+    for worth, expected in ((work, 4), (work + 1, 1)):
+        with processors(4, worth=worth):
+            assert _threads.n_threads_to_predict(work) == expected
 
 
 @needs_openmp
