@@ -5,7 +5,17 @@ from importlib.metadata import version
 from sklearn_mlp import losses, optimizers, schedules
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._network import Network
+from sklearn_mlp._onnx import register_skl2onnx
 from sklearn_mlp._report import FitReport
 
 __version__ = version("sklearn-mlp")
-__all__ = ["FitReport", "MLPClassifier", "MLPRegressor", "Network", "losses", "optimizers", "schedules"]
+__all__ = [
+    "FitReport",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "losses",
+    "optimizers",
+    "register_skl2onnx",
+    "schedules",
+]

@@ -18,11 +18,13 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_mlp._activations import ACTIVATIONS
+from sklearn_mlp._c import CMixin
 from sklearn_mlp._callbacks import CallbackSupportMixin, epoch_tasks
 from sklearn_mlp._epoch import Samples, chunk_rows, predict_batches
 from sklearn_mlp._memory import require_memory
 from sklearn_mlp._metrics import Metric, default_metric, resolve, resolve_one, wants_gradient_norm
 from sklearn_mlp._network import INITIALIZATIONS, Network, hidden_activations
+from sklearn_mlp._onnx import ONNXMixin
 from sklearn_mlp._optim import SOLVERS
 from sklearn_mlp._predict import (
     PREDICTION,
@@ -141,7 +143,7 @@ class Data:
     rows: np.ndarray | None = None
 
 
-class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMultilayerPerceptron(CallbackSupportMixin, ONNXMixin, CMixin, BaseEstimator, ABC):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012

@@ -13,6 +13,8 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 # The line that each must print, and the arguments it is run with.
 EXPECTED = {
     "demo": (r"^The weights agree within 1e-06 relative in every row\.$", ["--repeats", "1"]),
+    "plot_export_to_c": (r"^same labels in C: True$", []),
+    "plot_onnx_pipeline": (r"^same labels: True\nprobabilities agree to 1e-5: True$", []),
     "plot_own_training_loop": (r"^same weights to 1e-10: True$", []),
     "plot_partial_fit_stream": (r"^accuracy on rows not yet seen.*: 0\.[89]", []),
     "plot_persistence_joblib": (r"^resumed training gives the same model: True$", []),
@@ -26,7 +28,9 @@ def test_examples_are_found():
     assert {path.stem for path in EXAMPLES} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("page", ["README.md", "doc/training.md", "doc/prediction.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "doc/training.md", "doc/prediction.md", "doc/onnx.md", "doc/c.md"]
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_code_on_a_page_runs(page):
     """The Python blocks of a page, one after the other."""
