@@ -5,7 +5,8 @@ BLAS is column-major. A row-major matrix is its own transpose there, so ``C = A 
 ``C' = B' A'``: the operands swap places and nothing is copied.
 
 The instruction set is chosen when this module is loaded. The environment variable
-``SKLEARN_MLP_INSTRUCTION_SET`` forces one: "portable" (BLAS alone), "avx2" or "avx512".
+``SKLEARN_MLP_INSTRUCTION_SET`` forces one: "portable" (BLAS alone), "avx2" or "avx512". Unless it is
+forced, AVX-512 gives way to AVX2 for wide products on processors that split its vectors.
 """
 import os
 
@@ -17,6 +18,7 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 cdef extern from "_gemm.h" nogil:
     bint gemm_runs_avx2()
     bint gemm_runs_avx512()
+    bint gemm_splits_avx512()
     ctypedef void (*gemm_float)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_column, const float* b, Py_ssize_t b_row, Py_ssize_t b_column,
@@ -41,7 +43,8 @@ def _choose_instruction_set(forced):
     return forced or runs[-1]
 
 
-INSTRUCTION_SET = _choose_instruction_set(os.environ.get("SKLEARN_MLP_INSTRUCTION_SET"))
+_FORCED = os.environ.get("SKLEARN_MLP_INSTRUCTION_SET")
+INSTRUCTION_SET = _choose_instruction_set(_FORCED)
 
 CALLS_BLAS = INSTRUCTION_SET == "portable"
 
@@ -49,8 +52,13 @@ SHARD = 32 if INSTRUCTION_SET != "portable" else 128
 
 cdef:
     bint own = INSTRUCTION_SET != "portable"
-    gemm_float own_float = gemm_avx512_f if INSTRUCTION_SET == "avx512" else gemm_avx2_f
-    gemm_double own_double = gemm_avx512_d if INSTRUCTION_SET == "avx512" else gemm_avx2_d
+    bint avx512 = INSTRUCTION_SET == "avx512"
+    bint avx512_if_wide = avx512 and not (_FORCED is None and gemm_splits_avx512())
+    Py_ssize_t WIDE = 40  # columns
+    gemm_float narrow_float = gemm_avx512_f if avx512 else gemm_avx2_f
+    gemm_double narrow_double = gemm_avx512_d if avx512 else gemm_avx2_d
+    gemm_float wide_float = gemm_avx512_f if avx512_if_wide else gemm_avx2_f
+    gemm_double wide_double = gemm_avx512_d if avx512_if_wide else gemm_avx2_d
 
 
 cdef void gemm(
@@ -72,11 +80,13 @@ cdef void gemm(
                            accumulate, c + row * ldc, ldc)
                 row += SHARD
     elif floating is float:
-        own_float(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
-                  b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+        (narrow_float if n < WIDE else wide_float)(
+            m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
+            b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
     else:
-        own_double(m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
-                   b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+        (narrow_double if n < WIDE else wide_double)(
+            m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
+            b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
 
 
 cdef void _blas_gemm(

@@ -13,8 +13,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define WIDTH (VECTORS * LANES)
+#define LINE ((int) (64 / sizeof(REAL)))
 #define DEPTH 192
-#define BLOCK_ROWS (GEMM_WORK / DEPTH)
+#define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
 #define MOST_FEW 3
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -83,7 +84,8 @@ static void NAME(pack_rows)(
         for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += WIDTH) {
             UNROLL for (int v = 0; v < VECTORS; v++)
                 STORE(panel + v * LANES, LOAD(b + v * LANES));
-            __builtin_prefetch(b + WIDTH); /* the next panel's row */
+            for (int v = 0; v < WIDTH; v += LINE) /* the next panel's row, into the second-level cache */
+                __builtin_prefetch(b + WIDTH + v, 0, 2);
         }
         return;
     }
@@ -339,6 +341,7 @@ void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 
 #undef INLINE
 #undef WIDTH
+#undef LINE
 #undef DEPTH
 #undef BLOCK_ROWS
 #undef MOST_FEW
