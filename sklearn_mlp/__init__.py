@@ -7,13 +7,17 @@ from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._network import Network
 from sklearn_mlp._onnx import register_skl2onnx
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._serialize import ModelFormatError, from_json, load_json
 
 __version__ = version("sklearn-mlp")
 __all__ = [
     "FitReport",
     "MLPClassifier",
     "MLPRegressor",
+    "ModelFormatError",
     "Network",
+    "from_json",
+    "load_json",
     "losses",
     "optimizers",
     "register_skl2onnx",

@@ -36,6 +36,7 @@ from sklearn_mlp._predict import (
     predict_exact,
 )
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._serialize import JSONMixin
 from sklearn_mlp._sparse import kernel_input
 from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
 from sklearn_mlp._validation import Holdout
@@ -143,7 +144,7 @@ class Data:
     rows: np.ndarray | None = None
 
 
-class BaseMultilayerPerceptron(CallbackSupportMixin, ONNXMixin, CMixin, BaseEstimator, ABC):
+class BaseMultilayerPerceptron(CallbackSupportMixin, JSONMixin, ONNXMixin, CMixin, BaseEstimator, ABC):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012
