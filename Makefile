@@ -16,7 +16,7 @@ requirements = .venv/bin/python -c 'import tomllib; \
 
 help:
 	@echo "make demo    train ours and scikit-learn's networks on real data and compare them"
-	@echo "make test    run the tests              (ARGS='-k lbfgs -x' goes to pytest)"
+	@echo "make test    run the tests              (ARGS='-k lbfgs -x' goes to pytest, -n0 for one process)"
 	@echo "make lint    run ruff and cython-lint"
 	@echo "make bench   measure the speed, bars and all, for half an hour  (ARGS=--quick, ARGS=--help)"
 	@echo "make clean   remove .venv and everything that was built"
@@ -26,7 +26,7 @@ demo: .venv/.package
 	@.venv/bin/python examples/demo.py $(ARGS)
 
 test: .venv/.package .venv/.test
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/.lint
 	.venv/bin/ruff check
