@@ -22,7 +22,6 @@ from libc.math cimport log
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from sklearn_mlp._blas import CALLS_BLAS
 from sklearn_mlp._threads import n_threads_to_predict, team
 
 from sklearn_mlp._blas cimport GEMM_WORK
@@ -57,7 +56,6 @@ cdef:
     Py_ssize_t BLOCK_VALUES = 1 << 16, LEAST_ROWS = 384, MOST_ROWS = 2040, STEP = 12
     Py_ssize_t KEPT_ROWS = 16  # what the scratch that a network keeps is for
     double LONG = 1e5  # multiplications from which the GIL is released
-    bint calls_blas = CALLS_BLAS
 
 cdef enum:
     LINE = 64  # bytes of a line of the cache
@@ -583,11 +581,9 @@ cdef void _sweep(void* context, int thread, int n_threads) noexcept nogil:
     """The part of the rows that is this thread's, of those from `done` on."""
     cdef:
         PredictorSpec* s = <PredictorSpec*> context
-        # BLAS's bits depend on how many rows a product has.
-        Py_ssize_t unit = s.capacity if calls_blas else STEP
-        Py_ssize_t units = (s.n_rows - s.done + unit - 1) // unit
-        Py_ssize_t start = s.done + units * thread // n_threads * unit
-        Py_ssize_t stop = min(s.done + units * (thread + 1) // n_threads * unit, s.n_rows)
+        Py_ssize_t steps = (s.n_rows - s.done + STEP - 1) // STEP
+        Py_ssize_t start = s.done + steps * thread // n_threads * STEP
+        Py_ssize_t stop = min(s.done + steps * (thread + 1) // n_threads * STEP, s.n_rows)
     if s.single:
         s.stopped[thread] = _sweep_rows[float](s, <float*> NULL, thread, start, stop)
     else:

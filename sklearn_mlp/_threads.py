@@ -90,8 +90,8 @@ def n_threads_for(work):
 
 
 def n_threads_to_predict(work):
-    """The same of a prediction that takes `work` multiplications."""
-    return _allowed() if work >= PREDICTION_WORTH_A_TEAM else 1
+    """The same of a prediction that takes `work` multiplications. BLAS shares it out itself."""
+    return _allowed() if work >= PREDICTION_WORTH_A_TEAM and not CALLS_BLAS else 1
 
 
 def _allowed():

@@ -46,6 +46,9 @@ def has_openmp():
 
 
 needs_openmp = pytest.mark.skipif(not has_openmp(), reason="built without OpenMP")
+needs_own_products = pytest.mark.skipif(
+    not has_openmp() or _threads.CALLS_BLAS, reason="BLAS has threads of its own for predictions"
+)
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 EACH_TEAM = pytest.mark.parametrize("n_threads", [2, 3, 4])
 
@@ -65,7 +68,6 @@ def processors(n, *, limits=None, worth=0):
 
     with pytest.MonkeyPatch.context() as patch, LIBRARIES.limit(limits=limits or n):
         patch.setattr(_threads, "WORTH_A_TEAM", worth)
-        patch.setattr(_threads, "PREDICTION_WORTH_A_TEAM", worth)
         patch.setattr(_threads, "cpu_count", lambda: n)
         patch.setattr(_training, "team", team)
         patch.setattr(_network, "team", team)
@@ -208,12 +210,13 @@ def predicting(n_threads):
             yield share
 
     with processors(n_threads), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_threads, "PREDICTION_WORTH_A_TEAM", 0)
         patch.setattr(_predict, "team", team)
         yield
     assert set(asked) == {n_threads}
 
 
-@needs_openmp
+@needs_own_products
 @EACH_DTYPE
 @EACH_PREDICTION
 def test_no_bit_of_a_prediction_depends_on_the_number_of_threads(case, dtype):
@@ -233,7 +236,7 @@ def test_no_bit_of_a_prediction_depends_on_the_number_of_threads(case, dtype):
                         np.testing.assert_array_equal(way(rows), expected)
 
 
-@needs_openmp
+@needs_own_products
 @EACH_TEAM
 @pytest.mark.parametrize("row", [0, N // 2, N - 1])
 def test_a_row_that_is_not_finite_is_seen_in_every_threads_part(n_threads, row):
@@ -250,12 +253,13 @@ def test_a_row_that_is_not_finite_is_seen_in_every_threads_part(n_threads, row):
     np.testing.assert_array_equal(np.delete(proba, row, axis=0), np.delete(expected, row, axis=0))
 
 
-@needs_openmp
+@needs_own_products
 def test_a_short_prediction_is_made_by_one_thread():
     model = regressor().fit(X, Y)
     work = len(X) * model._network.n_weights
-    for worth, expected in ((work, 4), (work + 1, 1)):
-        with processors(4, worth=worth):
+    with processors(4), pytest.MonkeyPatch.context() as patch:
+        for worth, expected in ((work, 4), (work + 1, 1)):
+            patch.setattr(_threads, "PREDICTION_WORTH_A_TEAM", worth)
             assert _threads.n_threads_to_predict(work) == expected
 
 
