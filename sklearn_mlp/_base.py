@@ -40,6 +40,7 @@ from sklearn_mlp._serialize import JSONMixin
 from sklearn_mlp._sparse import kernel_input
 from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
 from sklearn_mlp._validation import Holdout
+from sklearn_mlp._weights import WeightsMixin
 from sklearn_mlp.schedules import LEARNING_RATE_LIMIT, SCHEDULE_NAMES, Run, Schedule, make_run
 
 
@@ -144,7 +145,9 @@ class Data:
     rows: np.ndarray | None = None
 
 
-class BaseMultilayerPerceptron(CallbackSupportMixin, JSONMixin, ONNXMixin, CMixin, BaseEstimator, ABC):
+class BaseMultilayerPerceptron(
+    CallbackSupportMixin, JSONMixin, WeightsMixin, ONNXMixin, CMixin, BaseEstimator, ABC
+):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012

@@ -7,12 +7,12 @@ An activation or link is the body of a function: a row in ``C_ACTIVATIONS`` or `
 
 import re
 from importlib.metadata import version
-from pathlib import Path
 from string import Template
 
 import numpy as np
 
 from sklearn_mlp._export import exported_model
+from sklearn_mlp._files import replacing
 
 # Bodies of: $real activation($real x). Where exp(-|x|) has become 0, x is held, so that infinities do
 # not meet zeros.
@@ -492,5 +492,6 @@ class CMixin:
         """
         source = c_source(self, name, dtype)
         if path is not None:
-            Path(path).write_text(source, encoding="ascii", newline="\n")
+            with replacing(path) as file:
+                file.write(source.encode("ascii"))
         return source

@@ -322,8 +322,9 @@ cdef class Trainer:
         public uint64_t dropout_seed
         readonly object gradient, outputs
 
-    def __init__(self, LayerTable layers, params, Samples samples, Loss loss, optimizer, state, *,
-                 Py_ssize_t batch_rows, double alpha, bint gather, Py_ssize_t accumulation_steps=1,
+    def __init__(self, LayerTable layers, params, Samples samples, Loss loss,
+                 Optimizer optimizer, OptimizerState state, *, Py_ssize_t batch_rows,
+                 double alpha, bint gather, Py_ssize_t accumulation_steps=1,
                  double max_grad_norm=0.0, bint track_norm=False, bint keep_outputs=False,
                  int n_threads=1):
         dtype = samples.dtype
@@ -336,6 +337,12 @@ cdef class Trainer:
             raise ValueError(f"a loss of {loss.n_outputs} outputs for a network of "
                              f"{layers.specs[layers.n_layers - 1].n_out}")
         moments = None if state is None else state.moments
+        if optimizer is not None and (
+            moments is None or optimizer.spec.n_moments == 0
+            or moments.shape != (optimizer.spec.n_moments, layers.n_params)
+        ):
+            raise ValueError(f"the state of {type(optimizer).__name__} is not one for "
+                             f"{layers.n_params} parameters")
         self.gradient = empty_vector(layers.n_params, dtype)
         self.outputs = np.empty((samples.n_rows, loss.n_outputs), dtype) if keep_outputs else None
         self.space = Workspace(
@@ -346,7 +353,7 @@ cdef class Trainer:
         self.single = dtype == np.float32
         _bind(&self.spec, layers, samples, loss, self.space)
         if optimizer is not None:
-            self.spec.optimizer = &(<Optimizer> optimizer).spec
+            self.spec.optimizer = &optimizer.spec
         self.spec.batch_rows, self.spec.step_rows = batch_rows, batch_rows * accumulation_steps
         self.spec.alpha, self.spec.max_norm, self.spec.mean_weight = alpha, max_grad_norm, 1
         self.spec.with_norm = track_norm or max_grad_norm > 0

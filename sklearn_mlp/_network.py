@@ -427,10 +427,17 @@ class Network:
         return {
             "sizes": self.sizes,
             "activations": self.activations,
-            "dtype": self.dtype,
             "params": self.params,
         }
 
     def __setstate__(self, state):
-        vars(self).update(state)
-        self.set_activations(self.activations)
+        params, sizes = state["params"], tuple(int(size) for size in state["sizes"])
+        if not isinstance(params, np.ndarray) or params.dtype not in (np.float32, np.float64):
+            raise ValueError("the parameters of a network must be an array of float32 or float64.")
+        if params.shape != (self.count(sizes),) or not params.flags.c_contiguous:
+            raise ValueError(
+                f"layers of sizes {sizes} have {self.count(sizes)} parameters; got an array of shape "
+                f"{params.shape} with strides {params.strides}."
+            )
+        self.sizes, self.params, self.dtype = sizes, params, params.dtype
+        self.set_activations(state["activations"])

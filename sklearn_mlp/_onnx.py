@@ -10,12 +10,12 @@ import json
 from importlib import import_module
 from importlib.metadata import version
 from numbers import Integral
-from pathlib import Path
 
 import numpy as np
 from scipy.special import erfcx
 
 from sklearn_mlp._export import exported_model
+from sklearn_mlp._files import replacing
 
 # ONNX 1.8: onnxruntime 1.6 of December 2020 runs it in float32, 1.7 of March 2021 in float64 too. All
 # operators used are there from 9 on, and mean the same.
@@ -424,7 +424,8 @@ class ONNXMixin:
         onnx.helper.set_model_props(model, properties)
         onnx.checker.check_model(model, full_check=True)
         if path is not None:
-            Path(path).write_bytes(model.SerializeToString())
+            with replacing(path) as file:
+                file.write(model.SerializeToString())
         return model
 
 

@@ -151,6 +151,8 @@ cdef class Optimizer:
         for name, array in (("params", params), ("gradient", gradient)):
             if not isinstance(array, np.ndarray):
                 raise TypeError(f"{name} must be an ndarray; got {type(array).__name__}")
+        if self.spec.n_moments == 0:
+            raise TypeError("Optimizer is the base class; use SGD, Adam or AdamW")
         if params.shape != gradient.shape or moments.shape != (self.spec.n_moments, params.size):
             raise ValueError(
                 f"params, gradient and the state of {type(self).__name__} do not belong together: "

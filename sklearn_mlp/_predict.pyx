@@ -93,9 +93,9 @@ cdef class Predictor:
     probabilities as well. The `..._into` methods allocate nothing.
 
     It reads the parameters of the model in place: it sees what `partial_fit` does to them later, and
-    writes into the arrays of `coefs_`. `fit`, with a warm start too, and assigning `coefs_` or
-    `intercepts_` as a whole, give the model new parameters; **the predictor then stays with the old
-    ones, and another has to be made.**
+    writes into the arrays of `coefs_`. `fit`, with a warm start too, `load_weights`, and assigning
+    `coefs_` or `intercepts_` as a whole, give the model new parameters; **the predictor then stays with
+    the old ones, and another has to be made.**
 
     It is for one thread at a time and says so otherwise; make one per thread. It must not be used while
     its model is being trained, and it cannot be pickled or copied.

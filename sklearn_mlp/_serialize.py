@@ -7,16 +7,13 @@ on trust: memory is allocated for numbers that are there, and for no others. Wha
 """
 
 import json
-import os
 from codecs import BOM_UTF8
-from contextlib import suppress
 from copy import copy
 from itertools import chain, pairwise
 from math import inf, isfinite, nan
 from numbers import Integral, Real
 from reprlib import Repr
 from textwrap import shorten
-from uuid import uuid4
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
@@ -25,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlp import schedules
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._dense import MAX_UNITS
+from sklearn_mlp._files import replacing
 from sklearn_mlp._loss import LOSSES, Loss
 from sklearn_mlp._network import Network
 from sklearn_mlp._optim import SOLVERS, OptimizerState
@@ -170,7 +168,10 @@ class JSONMixin:
         OSError
             If it cannot be written. The old file is left as it was.
         """
-        write_atomically(path, (self.to_json(history=history) + "\n").encode())
+        text = self.to_json(history=history)
+        with replacing(path) as file:
+            file.write(text.encode())
+            file.write(b"\n")
 
     @classmethod
     def load_json(cls, path):
@@ -306,51 +307,6 @@ def _load(path, cls):
         return _restore(_parse(data), cls)
     except ModelFormatError as error:
         raise ModelFormatError(f"{path}: {error}") from None
-
-
-def write_atomically(path, data):
-    """Replace a file in one step by one with these bytes.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A link is followed.
-    data : bytes
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot be written, or is no ordinary file. What was there is left as it was.
-    """
-    path = os.path.realpath(path)
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path} is not an ordinary file and cannot be replaced.")
-    temporary = os.path.join(os.path.dirname(path), f".{uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            with suppress(FileNotFoundError):
-                os.chmod(temporary, os.stat(path).st_mode & 0o777)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(os.path.dirname(path))
-
-
-def _sync_folder(folder):
-    """Have the new name on the disk too, where the system can do that."""
-    if os.name != "posix":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _estimators():

@@ -35,6 +35,7 @@ def test_examples_are_found():
         "README.md",
         "doc/training.md",
         "doc/prediction.md",
+        "doc/persistence.md",
         "doc/json.md",
         "doc/onnx.md",
         "doc/c.md",
