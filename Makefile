@@ -67,6 +67,7 @@ clean:
 .venv/.test: .venv/.created pyproject.toml
 	@echo "==> installing what the tests need"
 	@$(call requirements,["project"]["optional-dependencies"]["test"]) >.venv/test.txt
+	@[ -z "$(CI)" ] || $(call requirements,["project"]["optional-dependencies"]["neighbours"]) >>.venv/test.txt
 	@$(PIP) install -r .venv/test.txt
 	@touch $@
 

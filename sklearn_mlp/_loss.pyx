@@ -30,7 +30,9 @@ cdef extern from "_rows.h" nogil:
     void rows_exp_float(bint avx2, float* x, Py_ssize_t n)
     void rows_exp_double(bint avx2, double* x, Py_ssize_t n)
 
-cdef bint avx2 = INSTRUCTION_SET != "portable"
+cdef:
+    bint avx2 = INSTRUCTION_SET != "portable"
+    double LARGE = 1e290  # a product from which another factor might be too many
 
 cdef enum:
     SQUARED_ERROR
@@ -205,6 +207,12 @@ cdef inline double _clipped(double value, floating like) noexcept nogil:
     return eps if value < eps else value  # -log(1 - eps) rounds to eps
 
 
+cdef inline bint _is_clipped(floating part, floating total) noexcept nogil:
+    """Whether the probability part / total may be one that is clipped."""
+    cdef floating bound = 2 * (FLT_EPSILON if floating is float else DBL_EPSILON) * total
+    return part < bound or total - part < bound
+
+
 cdef inline floating _largest(const floating* z, Py_ssize_t k) noexcept nogil:
     cdef:
         Py_ssize_t j
@@ -344,22 +352,25 @@ cdef inline double _binary_log_loss(
 
 cdef inline double _log_loss(
     const floating* z, int32_t y, Py_ssize_t k, double smoothing, floating* delta,
+    double* product,  # IN and OUT: takes a factor whose logarithm belongs to the value; or NULL
 ) noexcept nogil:
     """log(sum(exp(z))) - t.z; delta is softmax(z) - t. t is the one-hot row of y times
     1 - smoothing, plus smoothing / k."""
     cdef:
         Py_ssize_t j
         floating largest = _largest(z, k), total = 0, share = <floating> (smoothing / k)
-        double value, distance = 0
+        double value = <double> largest - z[y], distance = 0
     for j in range(k):
         total += delta[j]
-    value = log(<double> total) - (<double> z[y] - largest)
+    if product is not NULL and not _is_clipped(delta[y], total):
+        product[0] *= total
+    else:
+        value += log(<double> total)
+        value = _clipped(value, total) if smoothing == 0 else value
     if smoothing > 0:
         for j in range(k):
             distance += <double> z[y] - z[j]
         value += smoothing / k * distance
-    else:
-        value = _clipped(value, total)
     total = 1 / total
     for j in range(k):
         delta[j] = delta[j] * total - share
@@ -382,6 +393,7 @@ cdef double loss_and_delta(
         const floating* numbers = <const floating*> targets
         const int32_t* codes = <const int32_t*> targets
         double value, total = 0
+        double product = 1  # of sums of exponentials, so that one logarithm serves many rows
         floating factor = <floating> scale
         floating* d
     _exponentials(loss.code, raw, n_rows, k, delta)
@@ -389,7 +401,11 @@ cdef double loss_and_delta(
         row = row_at(rows, first, i)
         d = delta + i * k
         if loss.code == LOG_LOSS:
-            value = _log_loss(raw + i * k, codes[row], k, loss.parameter, d)
+            value = _log_loss(raw + i * k, codes[row], k, loss.parameter, d,
+                              &product if weights is NULL else NULL)
+            if product > LARGE:
+                total += log(product)
+                product = 1
         elif loss.code == BINARY_LOG_LOSS:
             value = _binary_log_loss(raw + i * k, codes + row * k, k, loss.parameter, d)
         elif loss.code == POISSON:
@@ -408,7 +424,7 @@ cdef double loss_and_delta(
         for j in range(k):
             d[j] = d[j] * factor
         total += value
-    return total
+    return total + log(product)
 
 
 cdef void _softmax(floating* row, Py_ssize_t k) noexcept nogil:

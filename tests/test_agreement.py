@@ -504,7 +504,8 @@ def test_same_methods(name, solver):
         # The regressor of scikit-learn has it with every solver: difference 9.
         return found - {"partial_fit"} if solver == "lbfgs" else found
 
-    more = {"evaluate", "make_predictor", "predict_into"}
+    more = {"evaluate", "make_predictor", "predict_into", "export_weights", "load_weights"}
+    more |= {"to_json", "save_json", "load_json", "from_json", "to_onnx", "to_c"}
     if name == "MLPClassifier":
         more |= {"decision_function", "predict_proba_into"}
     more |= {"set_callbacks"} & set(dir(sklearn.pipeline.Pipeline))  # where scikit-learn has them

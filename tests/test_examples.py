@@ -13,8 +13,10 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 # The line that each must print, and the arguments it is run with.
 EXPECTED = {
     "demo": (r"^The weights agree within 1e-06 relative in every row\.$", ["--repeats", "1"]),
+    "plot_dask_grid_search": (r"^same scores as without the cluster: True$", []),
     "plot_export_to_c": (r"^same labels in C: True$", []),
     "plot_onnx_pipeline": (r"^same labels: True\nprobabilities agree to 1e-5: True$", []),
+    "plot_out_of_core": (r"^held-out accuracy 0\.9", []),
     "plot_own_training_loop": (r"^same weights to 1e-10: True$", []),
     "plot_partial_fit_stream": (r"^accuracy on rows not yet seen.*: 0\.[89]", []),
     "plot_persistence_joblib": (r"^resumed training gives the same model: True$", []),
@@ -39,6 +41,7 @@ def test_examples_are_found():
         "doc/json.md",
         "doc/onnx.md",
         "doc/c.md",
+        "doc/scale_out.md",
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

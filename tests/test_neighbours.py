@@ -6,7 +6,6 @@ import optuna
 import pandas as pd
 import polars as pl
 import pytest
-import shap
 import sklearn
 from imblearn.over_sampling import RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_imbalanced_pipeline
@@ -471,6 +470,7 @@ def test_partial_dependence_of_a_class_from_a_frame():
 
 @pytest.mark.parametrize("kind", ["kernel", "permutation"])
 def test_shap_values_add_up_to_the_prediction(kind):
+    shap = pytest.importorskip("shap")
     network = small(MLPClassifier, max_iter=60).fit(X, Y)
     network.coefs_[0][1] = 0  # a feature that does not count
     background, rows = X[:20], X[100:103]
