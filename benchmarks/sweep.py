@@ -97,11 +97,11 @@ def main():
     parser.add_argument("--plot", type=Path, help="draw here, .svg or .png")
     options = complete(parser.parse_args(), parser)
     if options.draw:
-        results = json.loads(options.draw.read_text())
+        results = json.loads(options.draw.read_text())["results"]
     else:
         results = run(options)
         if options.json:
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
+            options.json.write_text(json.dumps({"results": results}, indent=1) + "\n")
     if options.plot:
         draw(results, options.plot)
 

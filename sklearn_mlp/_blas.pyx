@@ -37,13 +37,13 @@ def _choose_instruction_set(forced):
         runs.append("avx2")
     if gemm_runs_avx512():
         runs.append("avx512")
-    if forced is not None and forced not in runs:
+    if forced and forced not in runs:
         raise ImportError(
             f"SKLEARN_MLP_INSTRUCTION_SET is {forced!r}; this build on this processor runs {runs}")
     return forced or runs[-1]
 
 
-_FORCED = os.environ.get("SKLEARN_MLP_INSTRUCTION_SET")
+_FORCED = os.environ.get("SKLEARN_MLP_INSTRUCTION_SET") or None  # empty is not set
 INSTRUCTION_SET = _choose_instruction_set(_FORCED)
 
 CALLS_BLAS = INSTRUCTION_SET == "portable"

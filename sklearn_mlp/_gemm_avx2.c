@@ -4,6 +4,7 @@
 #include "_gemm_transpose.h"
 
 #define ROWS 6
+#define DEPTH 256
 #define ROW_CASES(C) C(1) C(2) C(3) C(4) C(5) C(6)
 #define PACK_FROM 512
 #define MOST_TRANSPOSED 7

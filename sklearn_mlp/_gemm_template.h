@@ -14,9 +14,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define WIDTH (VECTORS * LANES)
 #define LINE ((int) (64 / sizeof(REAL)))
-#define DEPTH 192
 #define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
 #define MOST_FEW 3
+#define DEEP 64
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* sum = a[0:rows, 0:depth] panel[0:depth], the panel in rows of `step`; constants where inlined are
@@ -48,6 +48,10 @@ INLINE void NAME(tile)(
     ptrdiff_t a_column, const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)
 {
     VECTOR sum[REGISTERS];
+    if (depth >= DEEP) /* C is wanted at the end, which is long enough to fetch it */
+        UNROLL for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors * LANES; j += LINE)
+                __builtin_prefetch(c + i * ldc + j, 1);
     NAME(multiply_tile)(rows, vectors, 0, 0, depth, a, a_row, a_column, panel, WIDTH, sum);
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < vectors; v++)
@@ -342,9 +346,9 @@ void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 #undef INLINE
 #undef WIDTH
 #undef LINE
-#undef DEPTH
 #undef BLOCK_ROWS
 #undef MOST_FEW
+#undef DEEP
 #undef UNROLL
 #undef CASE
 #undef TILE_OF

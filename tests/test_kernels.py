@@ -731,6 +731,7 @@ def test_the_instruction_set_can_be_forced():
         assert used == name
         losses.append(float(loss))
     np.testing.assert_allclose(losses, losses[0], rtol=1e-12)
+    assert run("").returncode == 0
     refused = run("abacus")
     assert refused.returncode != 0
     assert "SKLEARN_MLP_INSTRUCTION_SET is 'abacus'" in refused.stderr
