@@ -22,8 +22,9 @@ NETWORK = MLPClassifier(8, max_iter=20, learning_rate_init=0.02, random_state=0)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster():
+def cluster(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.getbasetemp())  # workers import from it first: not the source tree
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.delenv("OMP_NUM_THREADS", raising=False)  # Ray sets it where nobody has
         ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
