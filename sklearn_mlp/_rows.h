@@ -1,5 +1,5 @@
-/* The formulas of the activations and of their derivatives, and the loops over them: the same source,
-   and the same bits, for the compiler's baseline and for AVX2. */
+/* The formulas of the activations and of their derivatives, and the loops over them: the same source
+   for the compiler's baseline and for AVX2, which differ by what FMA does not round. */
 #ifndef SKLEARN_MLP_ROWS_H
 #define SKLEARN_MLP_ROWS_H
 
@@ -16,12 +16,11 @@
 
 /* DO(code, a, d): the activation a of x, and what the derivative makes of d, a function of a. Where it is
    none, the first formula leaves the derivative in d, and the second does nothing. Written so that NaN is
-   passed on. Where there is a kink at 0, its derivative is that from below. The 1.0 of logistic and tanh is a
-   double for float too: one rounding less. */
+   passed on. Where there is a kink at 0, its derivative is that from below. */
 #define ROWS(DO)                                                                                   \
     DO(IDENTITY, x, d)                                                                             \
-    DO(LOGISTIC, VM(logistic)(x), d * a * (1.0 - a))                                               \
-    DO(TANH, VM(tanh)(x), d * (1.0 - a * a))                                                       \
+    DO(LOGISTIC, VM(logistic)(x), d * (a * (1 - a)))                                               \
+    DO(TANH, VM(tanh)(x), d * ((1 - a) * (1 + a)))                                                 \
     DO(RELU, x < 0 ? 0 : x, a == 0 ? 0 : d)                                                        \
     DO(LEAKY_RELU, x < 0 ? negative_slope * x : x, a > 0 ? d : negative_slope * d)                 \
     DO(ELU, x < 0 ? VM(expm1)(x) : x, d * (1 + (a > 0 ? 0 : a)))                                   \

@@ -1,4 +1,4 @@
-/* _rows.h and _steps.h for AVX2; without FMA, which would give other bits than the baseline. */
+/* _rows.h and _steps.h for AVX2. FMA is taken where it is written, in _vmath.h, and not elsewhere. */
 #include "_rows.h"
 #include "_steps.h"
 

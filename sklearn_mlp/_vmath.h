@@ -13,6 +13,13 @@
 #include <math.h>
 #include <stdint.h>
 
+/* a b + c, of floats or of doubles, rounded once where the processor does that in one instruction. */
+#if defined(FP_FAST_FMA) && defined(FP_FAST_FMAF)
+#define VM_FMA(a, b, c) _Generic((a), float: fmaf, double: fma)(a, b, c)
+#else
+#define VM_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
 typedef union { float value; int32_t bits; } vm_word32;
 typedef union { double value; int64_t bits; } vm_word64;
 
@@ -57,33 +64,33 @@ static inline double vm_pow2(int64_t n)
    added back. */
 static inline float vm_expm1_reduced_f(float x, float more, float n)
 {
-    float leading = x - n * 0x1.62ep-1f, rest = n * 0x1.0bfbe8e7p-15f - more;
+    float leading = VM_FMA(-n, 0x1.62ep-1f, x), rest = VM_FMA(n, 0x1.0bfbe8e7p-15f, -more);
     float r = leading - rest, lost = (leading - r) - rest;
     float q = 0x1.a12a42p-13f;
-    q = q * r + 0x1.6d4920p-10f;
-    q = q * r + 0x1.1110e0p-7f;
-    q = q * r + 0x1.5554e4p-5f;
-    q = q * r + 0x1.555556p-3f;
-    q = q * r + 0x1p-1f;
-    return r + (r * r * q + lost);
+    q = VM_FMA(q, r, 0x1.6d4920p-10f);
+    q = VM_FMA(q, r, 0x1.1110e0p-7f);
+    q = VM_FMA(q, r, 0x1.5554e4p-5f);
+    q = VM_FMA(q, r, 0x1.555556p-3f);
+    q = VM_FMA(q, r, 0x1p-1f);
+    return r + VM_FMA(r * r, q, lost);
 }
 
 static inline double vm_expm1_reduced(double x, double more, double n)
 {
-    double leading = x - n * 0x1.62e42feep-1, rest = n * 0x1.a39ef35793c76p-33 - more;
+    double leading = VM_FMA(-n, 0x1.62e42feep-1, x), rest = VM_FMA(n, 0x1.a39ef35793c76p-33, -more);
     double r = leading - rest, lost = (leading - r) - rest;
     double q = 0x1.1f75aba0b1e2ep-29;
-    q = q * r + 0x1.af52906239de4p-26;
-    q = q * r + 0x1.27e4da1a3bf04p-22;
-    q = q * r + 0x1.71ddffef9e7b1p-19;
-    q = q * r + 0x1.a01a01a741b3cp-16;
-    q = q * r + 0x1.a01a01aca0134p-13;
-    q = q * r + 0x1.6c16c16c16212p-10;
-    q = q * r + 0x1.111111110ff87p-7;
-    q = q * r + 0x1.5555555555556p-5;
-    q = q * r + 0x1.5555555555557p-3;
-    q = q * r + 0x1p-1;
-    return r + (r * r * q + lost);
+    q = VM_FMA(q, r, 0x1.af52906239de4p-26);
+    q = VM_FMA(q, r, 0x1.27e4da1a3bf04p-22);
+    q = VM_FMA(q, r, 0x1.71ddffef9e7b1p-19);
+    q = VM_FMA(q, r, 0x1.a01a01a741b3cp-16);
+    q = VM_FMA(q, r, 0x1.a01a01aca0134p-13);
+    q = VM_FMA(q, r, 0x1.6c16c16c16212p-10);
+    q = VM_FMA(q, r, 0x1.111111110ff87p-7);
+    q = VM_FMA(q, r, 0x1.5555555555556p-5);
+    q = VM_FMA(q, r, 0x1.5555555555557p-3);
+    q = VM_FMA(q, r, 0x1p-1);
+    return r + VM_FMA(r * r, q, lost);
 }
 
 /* exp(x + more), with `more` as above */
@@ -93,7 +100,7 @@ static inline float vm_exp_sumf(float x, float more)
     int32_t whole, half;
     x = x > 89.0f ? 89.0f : x; /* inf from here on */
     x = x < -104.0f ? -104.0f : x; /* 0 from here on */
-    rounded = x * 0x1.715476p+0f + VM_ROUND_F;
+    rounded = VM_FMA(x, 0x1.715476p+0f, VM_ROUND_F);
     n = rounded - VM_ROUND_F;
     p = vm_expm1_reduced_f(x, more, n);
     /* In two factors, for 2^n itself may overflow or be subnormal. */
@@ -108,7 +115,7 @@ static inline double vm_exp_sum(double x, double more)
     int64_t whole, half;
     x = x > 710.0 ? 710.0 : x;
     x = x < -746.0 ? -746.0 : x;
-    rounded = x * 0x1.71547652b82fep+0 + VM_ROUND;
+    rounded = VM_FMA(x, 0x1.71547652b82fep+0, VM_ROUND);
     n = rounded - VM_ROUND;
     p = vm_expm1_reduced(x, more, n);
     whole = vm_low_bits(rounded);
@@ -132,20 +139,20 @@ static inline float vm_expm1f(float x)
 {
     float rounded, n, scale;
     x = x < -18.0f ? -18.0f : x; /* -1 from here on */
-    rounded = x * 0x1.715476p+0f + VM_ROUND_F;
+    rounded = VM_FMA(x, 0x1.715476p+0f, VM_ROUND_F);
     n = rounded - VM_ROUND_F;
     scale = vm_pow2_f(vm_low_bits_f(rounded));
-    return scale * vm_expm1_reduced_f(x, 0.0f, n) + (scale - 1.0f);
+    return VM_FMA(scale, vm_expm1_reduced_f(x, 0.0f, n), scale - 1.0f);
 }
 
 static inline double vm_expm1(double x)
 {
     double rounded, n, scale;
     x = x < -38.0 ? -38.0 : x;
-    rounded = x * 0x1.71547652b82fep+0 + VM_ROUND;
+    rounded = VM_FMA(x, 0x1.71547652b82fep+0, VM_ROUND);
     n = rounded - VM_ROUND;
     scale = vm_pow2(vm_low_bits(rounded));
-    return scale * vm_expm1_reduced(x, 0.0, n) + (scale - 1.0);
+    return VM_FMA(scale, vm_expm1_reduced(x, 0.0, n), scale - 1.0);
 }
 
 /* log(1 + x) for x in [0, 1]. With f = x or, from a half on, 1 + f = (1 + x) / 2, and s = f / (2 + f):
@@ -155,24 +162,24 @@ static inline float vm_log1pf(float x)
 {
     float f = x < 0.5f ? x : 0.5f * (x - 1.0f), s = f / (2.0f + f), w = s * s;
     float q = 0x1.e66d70p-3f;
-    q = q * w + 0x1.242c5ap-2f;
-    q = q * w + 0x1.999a6cp-2f;
-    q = q * w + 0x1.555556p-1f;
-    return (x < 0.5f ? 0.0f : 0x1.62e430p-1f) + (f - s * (f - w * q));
+    q = VM_FMA(q, w, 0x1.242c5ap-2f);
+    q = VM_FMA(q, w, 0x1.999a6cp-2f);
+    q = VM_FMA(q, w, 0x1.555556p-1f);
+    return (x < 0.5f ? 0.0f : 0x1.62e430p-1f) + VM_FMA(-s, VM_FMA(-w, q, f), f);
 }
 
 static inline double vm_log1p(double x)
 {
     double f = x < 0.5 ? x : 0.5 * (x - 1.0), s = f / (2.0 + f), w = s * s;
     double q = 0x1.16b68338bd78bp-3;
-    q = q * w + 0x1.0e88ea4725d3dp-3;
-    q = q * w + 0x1.3b29fcbbce66dp-3;
-    q = q * w + 0x1.745cab2727663p-3;
-    q = q * w + 0x1.c71c72e2f78d5p-3;
-    q = q * w + 0x1.24924923dba6ap-2;
-    q = q * w + 0x1.9999999999f30p-2;
-    q = q * w + 0x1.5555555555555p-1;
-    return (x < 0.5 ? 0.0 : 0x1.62e42fefa39efp-1) + (f - s * (f - w * q));
+    q = VM_FMA(q, w, 0x1.0e88ea4725d3dp-3);
+    q = VM_FMA(q, w, 0x1.3b29fcbbce66dp-3);
+    q = VM_FMA(q, w, 0x1.745cab2727663p-3);
+    q = VM_FMA(q, w, 0x1.c71c72e2f78d5p-3);
+    q = VM_FMA(q, w, 0x1.24924923dba6ap-2);
+    q = VM_FMA(q, w, 0x1.9999999999f30p-2);
+    q = VM_FMA(q, w, 0x1.5555555555555p-1);
+    return (x < 0.5 ? 0.0 : 0x1.62e42fefa39efp-1) + VM_FMA(-s, VM_FMA(-w, q, f), f);
 }
 
 /* A quotient t / d is mended for what rounded off d when d was summed: -(t / d) * lost / d. */
@@ -181,32 +188,32 @@ static inline float vm_tanhf(float x)
     float a = fabsf(x), y, rounded, n, scale, t, d, part, lost;
     a = a > 10.0f ? 10.0f : a; /* 1 from here on */
     y = a + a;
-    rounded = y * 0x1.715476p+0f + VM_ROUND_F;
+    rounded = VM_FMA(y, 0x1.715476p+0f, VM_ROUND_F);
     n = rounded - VM_ROUND_F;
     scale = vm_pow2_f(vm_low_bits_f(rounded));
-    t = scale * vm_expm1_reduced_f(y, 0.0f, n) + (scale - 1.0f);
+    t = VM_FMA(scale, vm_expm1_reduced_f(y, 0.0f, n), scale - 1.0f);
     d = t + 2.0f;
     part = d - t;
     lost = (t - (d - part)) + (2.0f - part); /* whichever of the two is larger */
     t /= d;
-    t -= t * lost * (0.5f - 0.5f * t); /* 1 / d is (1 - t) / 2 */
+    t = VM_FMA(-t * lost, VM_FMA(-0.5f, t, 0.5f), t); /* 1 / d is (1 - t) / 2 */
     return copysignf(t, x);
 }
 
 static inline double vm_tanh(double x)
 {
     double a = fabs(x), y, rounded, n, scale, t, d, part, lost;
-    a = a > 22.0 ? 22.0 : a;
+    a = a > 22.0 ? 22.0 : a; /* 1 from here on */
     y = a + a;
-    rounded = y * 0x1.71547652b82fep+0 + VM_ROUND;
+    rounded = VM_FMA(y, 0x1.71547652b82fep+0, VM_ROUND);
     n = rounded - VM_ROUND;
     scale = vm_pow2(vm_low_bits(rounded));
-    t = scale * vm_expm1_reduced(y, 0.0, n) + (scale - 1.0);
+    t = VM_FMA(scale, vm_expm1_reduced(y, 0.0, n), scale - 1.0);
     d = t + 2.0;
     part = d - t;
-    lost = (t - (d - part)) + (2.0 - part);
+    lost = (t - (d - part)) + (2.0 - part); /* whichever of the two is larger */
     t /= d;
-    t -= t * lost * (0.5 - 0.5 * t);
+    t = VM_FMA(-t * lost, VM_FMA(-0.5, t, 0.5), t); /* 1 / d is (1 - t) / 2 */
     return copysign(t, x);
 }
 
@@ -298,16 +305,16 @@ static inline float vm_geluf(float x, float *slope)
     held = x < 0.0f ? -a : a;
     u = (a - 4.0f) / (a + 4.0f);
     q = -0x1.367d94p-14f;
-    q = q * u - 0x1.149316p-14f;
-    q = q * u + 0x1.6a5baep-11f;
-    q = q * u - 0x1.3af80cp-12f;
-    q = q * u - 0x1.47d6fap-8f;
-    q = q * u + 0x1.25ebd8p-6f;
-    q = q * u - 0x1.07c392p-5f;
-    q = q * u + 0x1.d49536p-6f;
-    q = q * u + 0x1.cabd6cp-7f;
-    q = q * u - 0x1.8c18f0p-4f;
-    q = (q * u + 0x1.e361eap-2f) / (1.0f + a);
+    q = VM_FMA(q, u, -0x1.149316p-14f);
+    q = VM_FMA(q, u, 0x1.6a5baep-11f);
+    q = VM_FMA(q, u, -0x1.3af80cp-12f);
+    q = VM_FMA(q, u, -0x1.47d6fap-8f);
+    q = VM_FMA(q, u, 0x1.25ebd8p-6f);
+    q = VM_FMA(q, u, -0x1.07c392p-5f);
+    q = VM_FMA(q, u, 0x1.d49536p-6f);
+    q = VM_FMA(q, u, 0x1.cabd6cp-7f);
+    q = VM_FMA(q, u, -0x1.8c18f0p-4f);
+    q = VM_FMA(q, u, 0x1.e361eap-2f) / (1.0f + a);
     word.value = a;
     word.bits &= ~(int32_t) 0xfff;
     head = word.value;
@@ -327,28 +334,28 @@ static inline double vm_gelu(double x, double *slope)
     held = x < 0.0 ? -a : a;
     u = (a - 5.5) / (a + 5.5);
     q = -0x1.3e46a1489ec95p-30;
-    q = q * u - 0x1.1ad858badfd09p-28;
-    q = q * u + 0x1.a3dbc3eb0c5b6p-28;
-    q = q * u + 0x1.2b8bbb3ca067cp-25;
-    q = q * u - 0x1.6e7a7bfd1dfbap-25;
-    q = q * u - 0x1.ce7ac5bfe33d9p-23;
-    q = q * u + 0x1.e14d7a8797bdap-22;
-    q = q * u + 0x1.1c89165c2a5ccp-20;
-    q = q * u - 0x1.3afa464b2990fp-18;
-    q = q * u - 0x1.046480508b84dp-21;
-    q = q * u + 0x1.45f82fdedeeeap-15;
-    q = q * u - 0x1.7bd58f33c765ap-14;
-    q = q * u - 0x1.55b696b237f74p-14;
-    q = q * u + 0x1.2fbff18572a09p-10;
-    q = q * u - 0x1.16af72ef80379p-8;
-    q = q * u + 0x1.4ef0001600564p-7;
-    q = q * u - 0x1.2aae054967da0p-6;
-    q = q * u + 0x1.8e36e348ea943p-6;
-    q = q * u - 0x1.5ed74b0a0a54fp-6;
-    q = q * u + 0x1.2253e8f10c351p-9;
-    q = q * u + 0x1.2870a53b3f2edp-5;
-    q = q * u - 0x1.69d624ce86423p-4;
-    q = (q * u + 0x1.d43372dd1ca78p-2) / (1.0 + a);
+    q = VM_FMA(q, u, -0x1.1ad858badfd09p-28);
+    q = VM_FMA(q, u, 0x1.a3dbc3eb0c5b6p-28);
+    q = VM_FMA(q, u, 0x1.2b8bbb3ca067cp-25);
+    q = VM_FMA(q, u, -0x1.6e7a7bfd1dfbap-25);
+    q = VM_FMA(q, u, -0x1.ce7ac5bfe33d9p-23);
+    q = VM_FMA(q, u, 0x1.e14d7a8797bdap-22);
+    q = VM_FMA(q, u, 0x1.1c89165c2a5ccp-20);
+    q = VM_FMA(q, u, -0x1.3afa464b2990fp-18);
+    q = VM_FMA(q, u, -0x1.046480508b84dp-21);
+    q = VM_FMA(q, u, 0x1.45f82fdedeeeap-15);
+    q = VM_FMA(q, u, -0x1.7bd58f33c765ap-14);
+    q = VM_FMA(q, u, -0x1.55b696b237f74p-14);
+    q = VM_FMA(q, u, 0x1.2fbff18572a09p-10);
+    q = VM_FMA(q, u, -0x1.16af72ef80379p-8);
+    q = VM_FMA(q, u, 0x1.4ef0001600564p-7);
+    q = VM_FMA(q, u, -0x1.2aae054967da0p-6);
+    q = VM_FMA(q, u, 0x1.8e36e348ea943p-6);
+    q = VM_FMA(q, u, -0x1.5ed74b0a0a54fp-6);
+    q = VM_FMA(q, u, 0x1.2253e8f10c351p-9);
+    q = VM_FMA(q, u, 0x1.2870a53b3f2edp-5);
+    q = VM_FMA(q, u, -0x1.69d624ce86423p-4);
+    q = VM_FMA(q, u, 0x1.d43372dd1ca78p-2) / (1.0 + a);
     word.value = a;
     word.bits &= ~(int64_t) 0x7ffffff;
     head = word.value;
