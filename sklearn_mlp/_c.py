@@ -11,7 +11,7 @@ from string import Template
 
 import numpy as np
 
-from sklearn_mlp._export import exported_model
+from sklearn_mlp._export import decimals, exported_model
 from sklearn_mlp._files import replacing
 
 # Bodies of: $real activation($real x). Where exp(-|x|) has become 0, x is held, so that infinities do
@@ -223,7 +223,7 @@ def _check_name(name):
 
 def _numbers(values, suffix):
     """Literals of an array, the shortest that are read back as the same numbers, with commas."""
-    literals = values.astype(str).tolist()
+    literals = decimals(values)
     lines = (literals[i : i + 8] for i in range(0, len(literals), 8))
     return ",\n".join("    " + ", ".join(number + suffix for number in line) for line in lines)
 
@@ -293,7 +293,7 @@ def _activation_functions(layers, fill):
     """The functions needed, as text, and the name of each layer's; "" for the identity."""
     texts, names = {}, []
     for layer in layers:
-        slope = str(layer.weights.dtype.type(layer.slope)) + fill["f"]
+        slope = decimals(np.array([layer.slope], layer.weights.dtype))[0] + fill["f"]
         name = f"{fill['name']}_{layer.activation}"
         if layer.activation == "leaky_relu":  # 0.01f: model_leaky_relu_0_01f
             name += "_" + re.sub("[^0-9a-f]+", "_", slope)
@@ -401,7 +401,7 @@ def _header(estimator, model, fill):
         n_numbers += model.n_scores
     return Template(HEADER).substitute(
         fill,
-        kind=type(estimator).__name__.encode("ascii", "replace").decode(),
+        kind=re.sub("[^A-Za-z0-9_]", "_", type(estimator).__name__),
         task=model.task,
         n_features=model.n_features,
         layers=", ".join(layers),

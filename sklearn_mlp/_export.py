@@ -1,4 +1,4 @@
-"""What the exporters to ONNX and C share: a fitted model as plain layers, task and labels."""
+"""What exporters share: a fitted model as plain layers, task and labels; numbers as text."""
 
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ def exported_model(estimator, dtype=None):
     dtype = exported_dtype(dtype, network.dtype)
     layers = []
     for i, (weights, intercepts) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             arrays = [values.astype(dtype, copy=False) for values in (weights, intercepts)]
         if not all(np.isfinite(values).all() for values in arrays):
             raise ValueError(
@@ -83,6 +83,23 @@ def exported_model(estimator, dtype=None):
     task = _task(estimator)
     labels = [] if task == "regression" else plain_labels(estimator.classes_)
     return Model(layers, dtype, task, estimator._loss.link, labels)
+
+
+def decimals(values):
+    """The numbers of an array as the shortest decimals that are read back to the same bits.
+
+    Most readers take a decimal for a float64 first. There are float32 whose shortest decimal then
+    rounds to a neighbour (7.038531e-26 is one); these are written with the digits of a float64.
+    """
+    if values.dtype == np.float64:
+        return [repr(value) for value in values.tolist()]
+    with np.printoptions(legacy=False):  # an older way of printing has fewer digits
+        texts = values.astype(str).tolist()
+    with np.errstate(under="ignore"):
+        read = np.fromiter(map(float, texts), np.float64, len(texts)).astype(np.float32)
+    for i in np.flatnonzero(read.view(np.int32) != values.view(np.int32)).tolist():
+        texts[i] = repr(float(values[i]))
+    return texts
 
 
 def _task(estimator):
@@ -102,10 +119,12 @@ def plain_labels(classes):
     ValueError, TypeError
         If they are anything else than integers (also as bool or float) and strings.
     """
-    labels = np.asarray(classes).tolist()
+    classes = np.asarray(classes)
+    labels = classes.tolist()
     if all(isinstance(label, str) for label in labels):
         return labels
-    if not all(isinstance(label, int | float) for label in labels):
+    # Dates to the nanosecond become integers in a list.
+    if classes.dtype.kind in "mM" or not all(isinstance(label, int | float) for label in labels):
         raise TypeError(f"only labels that are integers or strings can be exported; got {classes!r}.")
     integers = [int(label) for label in labels]
     if integers != labels:

@@ -25,11 +25,14 @@ def replacing(path):
     Raises
     ------
     ValueError
-        If there is something at `path` that is not an ordinary file.
+        If there is something at `path` that is not an ordinary file, or it ends like a folder's.
     OSError
         If the file cannot be written.
     """
-    path = os.path.realpath(os.fsdecode(path))
+    given = os.fsdecode(path)
+    if not os.path.basename(given):
+        raise ValueError(f"{given!r} is not the path of a file; add a name to it.")
+    path = os.path.realpath(given)
     if os.path.lexists(path) and not os.path.isfile(path):
         raise ValueError(f"{path} is not an ordinary file and cannot be replaced.")
     folder = os.path.dirname(path)
@@ -42,9 +45,11 @@ def replacing(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary and error.filename2 is None:
+            error.filename = path  # the name that means something to the caller
         raise
     _sync_folder(folder)
 

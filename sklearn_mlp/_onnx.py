@@ -283,7 +283,7 @@ def _output_names(model, names, input_name, raw_scores):
         standard = ["variable"]
     names = standard if names is None else names
     if (
-        isinstance(names, str)
+        not isinstance(names, list | tuple)
         or len(names) != len(standard)
         or not all(isinstance(name, str) and name for name in (*names, input_name))
         or len({*names, input_name}) != 1 + len(names)

@@ -213,6 +213,9 @@ cdef class Predictor:
         if self.binarizer is None:
             return 0
         self.labels = np.ascontiguousarray(self.binarizer.classes_)
+        if self.labels.ndim != 1 or self.labels.size == 0:
+            raise ValueError(
+                f"classes_ of shape {np.shape(self.labels)}; a classifier has one label or more")
         self.label_dtype = self.labels.dtype
         s.n_labels, s.label_bytes = self.labels.size, self.labels.itemsize
         s.label_values = <const char*> cnp.PyArray_DATA(self.labels)

@@ -7,6 +7,7 @@ on trust: memory is allocated for numbers that are there, and for no others. Wha
 """
 
 import json
+import os
 from codecs import BOM_UTF8
 from copy import copy
 from itertools import chain, pairwise
@@ -22,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlp import schedules
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._dense import MAX_UNITS
+from sklearn_mlp._export import decimals
 from sklearn_mlp._files import replacing
 from sklearn_mlp._loss import LOSSES, Loss
 from sklearn_mlp._network import Network
@@ -178,7 +180,7 @@ class JSONMixin:
         """Read a model from a file that `save_json` wrote.
 
         Safe for files that are not trusted: nothing in them is run, and memory is bounded by their
-        size (five times that for a model of weights, some twenty times at worst).
+        size (five times that for a model of weights; at worst some twenty times, or 12 megabytes).
 
         Parameters
         ----------
@@ -226,7 +228,7 @@ def load_json(path):
     """Read a model, whichever estimator it is, from a file that `save_json` wrote.
 
     Safe for files that are not trusted: nothing in them is run, and memory is bounded by their size
-    (five times that for a model of weights, some twenty times at worst).
+    (five times that for a model of weights; at worst some twenty times, or 12 megabytes).
 
     Parameters
     ----------
@@ -301,6 +303,7 @@ def _utf8(text):
 
 
 def _load(path, cls):
+    path = os.fsdecode(path)
     with open(path, "rb") as file:
         data = file.read()
     try:
@@ -566,20 +569,10 @@ def _render_array(array, level):
     return _on_lines(rows, level, "[]")
 
 
-def _decimals(values):
-    """The shortest decimals that are read back to the same bits.
-
-    Readers take a decimal for a float64 first. There are float32 whose shortest decimal then rounds
-    to a neighbour (7.038531e-26 is one); these are written with the digits of a float64.
-    """
-    if values.dtype == np.float64:
-        texts = [repr(value) for value in values.tolist()]
-        return texts if np.isfinite(values).all() else [f'"{t}"' if t[-1] in "nf" else t for t in texts]
-    texts = values.astype(str).tolist()
-    read = np.fromiter(map(float, texts), np.float64, len(texts)).astype(np.float32)
-    for i in np.flatnonzero(read.view(np.int32) != values.view(np.int32)).tolist():
-        texts[i] = repr(float(values[i]))
-    return texts
+def _decimals(array):
+    """The texts of numbers; those that are not finite as strings."""
+    texts = decimals(array)
+    return texts if np.isfinite(array).all() else [f'"{t}"' if t[-1] in "nf" else t for t in texts]
 
 
 # Reading: the text.
@@ -634,6 +627,11 @@ def _object_of(pairs):
 
 
 # Reading: values, each with its place in the file.
+
+
+def _shortened(error):
+    """Its message, which may hold a value of any length."""
+    return shorten(str(error)[:1000], 500)
 
 
 def _fail(where, what):
@@ -781,7 +779,7 @@ def _read_parameters(value, cls):
         estimator = cls(**parameters)
         estimator._validate_params()
     except (TypeError, ValueError) as error:
-        _fail(where, shorten(str(error), 500))
+        _fail(where, _shortened(error))
     return estimator
 
 
@@ -853,7 +851,7 @@ def _decode_schedule(value, where, levels):
     try:
         schedule.validate()
     except (TypeError, ValueError) as error:
-        _fail(where, shorten(str(error), 500))
+        _fail(where, _shortened(error))
     return schedule
 
 
@@ -923,7 +921,7 @@ def _read_labels(value):
         read(label, f"{where}[{i}]")
     if dtype == "str" and len(labels) * max(map(len, labels), default=0) > MOST_CHARACTERS:
         _fail(where, f"more than {MOST_CHARACTERS} characters as an array of fixed width; use 'object'")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         try:
             classes = np.array(labels, dtype=dtype)
         except OverflowError:
@@ -1034,7 +1032,7 @@ def _fill(network, layers, where):
 def _fill_array(target, rows, where):
     if {int, float}.issuperset(map(type, chain.from_iterable(rows))):
         values = np.fromiter(chain.from_iterable(rows), np.float64, target.size)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             target[:] = values.reshape(target.shape)
         if np.isfinite(target).all():
             return
@@ -1042,7 +1040,7 @@ def _fill_array(target, rows, where):
         for k, value in enumerate(row):
             place = f"{where}[{k}]" if where.endswith("intercepts") else f"{where}[{j}][{k}]"
             _number(value, place)
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", under="ignore"):
                 if not np.isfinite(target.dtype.type(value)):
                     _fail(place, f"{value!r} is too large for {target.dtype}")
 

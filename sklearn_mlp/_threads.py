@@ -59,6 +59,18 @@ class _Limit:
                     _set(library, 1)
             self.holders += 1
 
+    @contextmanager
+    def sharing(self, is_team):
+        """Count a team, if it is one, and yield how many there are."""
+        with self.lock:
+            self.teams += is_team
+            n_teams = self.teams
+        try:
+            yield n_teams
+        finally:
+            with self.lock:
+                self.teams -= is_team
+
     def release(self):
         with self.lock:
             self.holders -= 1
@@ -113,13 +125,9 @@ def team(n_threads, *, calls_blas=CALLS_BLAS):
     limit = _limit
     if calls_blas:
         limit.hold()
-    with limit.lock:
-        limit.teams += n_threads > 1
-        share = max(1, n_threads // max(1, limit.teams))
     try:
-        yield share
+        with limit.sharing(n_threads > 1) as n_teams:
+            yield max(1, n_threads // max(1, n_teams))
     finally:
-        with limit.lock:
-            limit.teams -= n_threads > 1
         if calls_blas:
             limit.release()

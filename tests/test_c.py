@@ -355,6 +355,15 @@ def test_literals_of_double_are_read_back_the_same(values):
     )
 
 
+@pytest.mark.parametrize("legacy", ["1.13", "1.25"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_options_of_printing_do_not_matter(dtype, legacy):
+    model = fitted(MLPRegressor, np.arange(40.0), dtype=dtype, activation=("leaky_relu", 1 / 3))
+    expected = model.to_c()
+    with np.printoptions(precision=2, suppress=True, floatmode="fixed", legacy=legacy):
+        assert model.to_c() == expected
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_compiler_reads_extreme_literals_the_same(dtype, tmp_path):
     limits = np.finfo(dtype)
@@ -427,6 +436,28 @@ def test_numbers_that_are_not_finite_are_refused():
     assert "1e+300" in model.to_c()
     with pytest.raises(ValueError, match=r"coefs_\[1\] .* not finite in float32"):
         model.to_c(dtype="float32")
+
+
+def test_numbers_that_lose_bits_are_no_error_whatever_numpy_does_then():
+    model = fitted(MLPRegressor, np.arange(40.0), dtype="float64")
+    model.coefs_[0][0, :2] = 1e-50, 1.1e-40
+    with np.errstate(all="raise"):
+        assert "1.1e-40f" in model.to_c(dtype="float32")
+
+
+def test_dates_as_labels_are_refused():
+    """NumPy makes lists of integers of those to the nanosecond."""
+    for unit in ("D", "ns"):
+        labels = np.array(["2020-01-01", "2021-01-01"], f"datetime64[{unit}]")
+        model = fitted(MLPClassifier, labels[np.arange(40) % 2])
+        with pytest.raises(TypeError, match="only labels that are integers or strings"):
+            model.to_c()
+
+
+def test_the_name_of_a_class_does_not_end_the_comment(tmp_path):
+    odd = type("Odd */ class ??/", (MLPClassifier,), {})
+    model = fitted(odd, TARGETS["two"])
+    assert_agrees(model, compiled(model.to_c(), tmp_path), data())
 
 
 def test_a_label_with_a_zero_byte_is_refused():

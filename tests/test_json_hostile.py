@@ -427,6 +427,31 @@ def test_a_hostile_file_takes_memory_in_proportion(piece):
     assert peak(refused) < 25 * len(data)
 
 
+@pytest.mark.parametrize("value", [[1] * 50_000, "a " * 50_000, {"tuple": ["b"] * 50_000}])
+def test_a_long_value_of_a_parameter_takes_memory_in_proportion(value):
+    text = json.dumps(parsed(R)).replace('"alpha": 0.0001', f'"alpha": {compact(value)}')
+
+    def refused():
+        with pytest.raises(ModelFormatError, match="The 'alpha' parameter") as error:
+            from_json(text)
+        assert len(str(error.value)) < 1000
+
+    assert peak(refused) < 25 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "count"),
+    [("metrics", [], 65_000), ("class_weight", {"dict": [[0, 1]]}, 16_000)],
+)
+def test_a_small_file_takes_little_memory_for_many_values(name, item, count):
+    text = changed(A, ["parameters", name], "@").replace('"@"', compact([item] * count))
+    assert peak(lambda: from_json(text)) < 12e6
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
 # Values to put anywhere.
 ODD = st.sampled_from(
     [

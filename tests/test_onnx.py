@@ -295,7 +295,7 @@ def test_names():
 
 @pytest.mark.parametrize(
     "names",
-    [["a"], ["a", "b", "c"], ["a", "a"], ["X", "b"], ["", "b"], [1, 2], "ab"],
+    [["a"], ["a", "b", "c"], ["a", "a"], ["X", "b"], ["", "b"], [1, 2], "ab", 5],
     ids=str,
 )
 def test_other_numbers_of_names_and_the_same_twice_are_refused(names):

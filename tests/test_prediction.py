@@ -367,6 +367,14 @@ def test_into_takes_whatever_the_estimator_takes(task):
             np.testing.assert_array_equal(model.predict_proba_into(form, out), expected)
 
 
+@pytest.mark.parametrize("shape", [0, (1, 2)])
+def test_labels_that_a_file_has_spoilt_are_refused(shape):
+    model = MLPClassifier(3, max_iter=1, random_state=0).fit([[0.0], [1.0]], [0, 1])
+    model._label_binarizer.classes_ = np.zeros(shape, np.int64)
+    with pytest.raises(ValueError, match=r"classes_ of shape .*; a classifier has one label or more"):
+        model.predict_into(np.zeros((2, 1)), np.empty(2, np.int64))
+
+
 def test_labels_that_are_not_numbers_can_be_had_as_places_in_classes():
     model, data = shared("strings"), rows(30, seed=8)
     places = np.full(30, -1, np.intp)
