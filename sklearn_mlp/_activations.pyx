@@ -14,7 +14,7 @@ from cython cimport floating
 from numbers import Real
 from typing import NamedTuple
 
-from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._blas import INSTRUCTION_LEVEL
 
 cdef extern from "_rows.h" nogil:
     enum:
@@ -46,12 +46,12 @@ cdef extern from "_rows.h" nogil:
             const double* activations, double* delta, double negative_slope,
             Py_ssize_t n) noexcept nogil
 
-    const rows_float* rows_of_float(bint avx2)
-    const rows_double* rows_of_double(bint avx2)
+    const rows_float* rows_of_float(int level)
+    const rows_double* rows_of_double(int level)
 
 cdef:
-    const rows_float* single_rows = rows_of_float(INSTRUCTION_SET != "portable")
-    const rows_double* double_rows = rows_of_double(INSTRUCTION_SET != "portable")
+    const rows_float* single_rows = rows_of_float(INSTRUCTION_LEVEL)
+    const rows_double* double_rows = rows_of_double(INSTRUCTION_LEVEL)
 
 
 class Activation(NamedTuple):

@@ -45,6 +45,7 @@ def _choose_instruction_set(forced):
 
 _FORCED = os.environ.get("SKLEARN_MLP_INSTRUCTION_SET") or None  # empty is not set
 INSTRUCTION_SET = _choose_instruction_set(_FORCED)
+INSTRUCTION_LEVEL = ("portable", "avx2", "avx512").index(INSTRUCTION_SET)  # as _sets.h counts
 
 CALLS_BLAS = INSTRUCTION_SET == "portable"
 

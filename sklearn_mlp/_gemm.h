@@ -34,7 +34,7 @@ static inline int gemm_runs_avx2(void)
 
 static inline int gemm_runs_avx512(void)
 {
-    return gemm_runs_avx2() && __builtin_cpu_supports("avx512f");
+    return gemm_runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
 }
 
 /* Whether a vector of 512 bits takes as long as two of 256: on AMD's family 19h, which is Zen 4. */

@@ -24,14 +24,14 @@ from libc.stdint cimport int32_t
 from sklearn_mlp._types cimport LossSpec, row_at
 from sklearn_mlp._vmath cimport exp, log1p_of_unit, logistic
 
-from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._blas import INSTRUCTION_LEVEL
 
 cdef extern from "_rows.h" nogil:
-    void rows_exp_float(bint avx2, float* x, Py_ssize_t n)
-    void rows_exp_double(bint avx2, double* x, Py_ssize_t n)
+    void rows_exp_float(int level, float* x, Py_ssize_t n)
+    void rows_exp_double(int level, double* x, Py_ssize_t n)
 
 cdef:
-    bint avx2 = INSTRUCTION_SET != "portable"
+    int set_level = INSTRUCTION_LEVEL
     double LARGE = 1e290  # a product from which another factor might be too many
 
 cdef enum:
@@ -244,9 +244,9 @@ cdef void _exponentials(
     else:
         return
     if floating is float:
-        rows_exp_float(avx2, e, n_rows * k)
+        rows_exp_float(set_level, e, n_rows * k)
     else:
-        rows_exp_double(avx2, e, n_rows * k)
+        rows_exp_double(set_level, e, n_rows * k)
 
 
 # The losses of a row. `delta` holds the exponentials where the loss has any, and then the gradient.

@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._blas import INSTRUCTION_LEVEL
 from sklearn_mlp._memory import empty_vector
 
 from sklearn_mlp._types cimport OptimSpec
@@ -33,15 +33,15 @@ cdef extern from "_steps.h" nogil:
     ctypedef void (*steps_double)(
         const step_numbers* step, double* params, const double* gradient, double* moments,
         Py_ssize_t n_params, Py_ssize_t n) noexcept nogil
-    const steps_float* steps_of_float(bint avx2)
-    const steps_double* steps_of_double(bint avx2)
-    double squares_float(bint avx2, const float* x, Py_ssize_t n)
-    double squares_double(bint avx2, const double* x, Py_ssize_t n)
+    const steps_float* steps_of_float(int level)
+    const steps_double* steps_of_double(int level)
+    double squares_float(int level, const float* x, Py_ssize_t n)
+    double squares_double(int level, const double* x, Py_ssize_t n)
 
 cdef:
-    bint avx2 = INSTRUCTION_SET != "portable"
-    const steps_float* single_steps = steps_of_float(avx2)
-    const steps_double* double_steps = steps_of_double(avx2)
+    int set_level = INSTRUCTION_LEVEL
+    const steps_float* single_steps = steps_of_float(set_level)
+    const steps_double* double_steps = steps_of_double(set_level)
 
 cdef enum:
     LANES = 16
@@ -372,12 +372,12 @@ cdef double update(
         n = min(<Py_ssize_t> BLOCK, end - start)
         if floating is float:
             if step.l2 != 0:
-                squares += squares_float(avx2, params + start, n)
+                squares += squares_float(set_level, params + start, n)
             single_steps[spec.code](&step, params + start, gradient + start, moments + start,
                                     n_params, n)
         else:
             if step.l2 != 0:
-                squares += squares_double(avx2, params + start, n)
+                squares += squares_double(set_level, params + start, n)
             double_steps[spec.code](&step, params + start, gradient + start, moments + start,
                                     n_params, n)
         start += n

@@ -1,9 +1,10 @@
 /* The formulas of the activations and of their derivatives, and the loops over them: the same source
-   for the compiler's baseline and for AVX2, which differ by what FMA does not round. */
+   for the compiler's baseline and for each instruction set, which differ by what FMA does not round. */
 #ifndef SKLEARN_MLP_ROWS_H
 #define SKLEARN_MLP_ROWS_H
 
 #include <stddef.h>
+#include "_sets.h"
 #include "_vmath.h"
 
 /* A function of _vmath.h, and a number, of the type of d. */
@@ -42,27 +43,22 @@ enum { ROWS(ROWS_CODE) };
                         ptrdiff_t n);                                                              \
         void (*back)(const T *activations, T *delta, T negative_slope, ptrdiff_t n);               \
     } rows_##T;                                                                                    \
-    extern const rows_##T rows_##T##_portable[], rows_##T##_avx2[];                                \
-    static inline const rows_##T *rows_of_##T(int avx2)                                            \
+    extern const rows_##T rows_##T##_portable[], rows_##T##_avx2[], rows_##T##_avx512[];           \
+    static inline const rows_##T *rows_of_##T(int level)                                           \
     {                                                                                              \
-        return ROWS_CHOOSE(rows_##T, avx2);                                                        \
+        return SETS_CHOOSE(rows_##T, level);                                                       \
     }
-
-#ifdef SKLEARN_MLP_AVX2
-#define ROWS_CHOOSE(name, avx2) (avx2 ? name##_avx2 : name##_portable)
-#else
-#define ROWS_CHOOSE(name, avx2) ((void) avx2, name##_portable)
-#endif
 
 ROWS_DECLARE(float)
 ROWS_DECLARE(double)
 
 /* x = exp(x), for the losses. */
 #define ROWS_DECLARE_EXP(T)                                                                        \
-    void rows_exp_##T##_portable(T *x, ptrdiff_t n), rows_exp_##T##_avx2(T *x, ptrdiff_t n);       \
-    static inline void rows_exp_##T(int avx2, T *x, ptrdiff_t n)                                   \
+    void rows_exp_##T##_portable(T *x, ptrdiff_t n), rows_exp_##T##_avx2(T *x, ptrdiff_t n),       \
+        rows_exp_##T##_avx512(T *x, ptrdiff_t n);                                                  \
+    static inline void rows_exp_##T(int level, T *x, ptrdiff_t n)                                  \
     {                                                                                              \
-        ROWS_CHOOSE(rows_exp_##T, avx2)(x, n);                                                     \
+        SETS_CHOOSE(rows_exp_##T, level)(x, n);                                                    \
     }
 
 ROWS_DECLARE_EXP(float)

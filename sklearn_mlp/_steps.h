@@ -1,10 +1,11 @@
 /* The update rules of the optimizers and the loops over them: the same source, and the same bits, for the
-   compiler's baseline and for AVX2. */
+   compiler's baseline and for each instruction set. */
 #ifndef SKLEARN_MLP_STEPS_H
 #define SKLEARN_MLP_STEPS_H
 
 #include <math.h>
 #include <stddef.h>
+#include "_sets.h"
 
 /* The numbers of a step. */
 typedef struct {
@@ -32,23 +33,18 @@ typedef struct {
 #define STEPS_CODE(code, moments, rule) STEPS_##code,
 enum { STEPS(STEPS_CODE) };
 
-#ifdef SKLEARN_MLP_AVX2
-#define STEPS_CHOOSE(name, avx2) (avx2 ? name##_avx2 : name##_portable)
-#else
-#define STEPS_CHOOSE(name, avx2) ((void) avx2, name##_portable)
-#endif
-
 /* By code, the step of a slice of n parameters; their second moments are n_params after the first. And
    the sum of squares of n weights, summed in an order that is the same everywhere. */
 #define STEPS_DECLARE(T)                                                                           \
     typedef void (*steps_##T)(const step_numbers *step, T *params, const T *gradient, T *moments,  \
                               ptrdiff_t n_params, ptrdiff_t n);                                    \
-    extern const steps_##T steps_##T##_portable[], steps_##T##_avx2[];                             \
-    double squares_##T##_portable(const T *x, ptrdiff_t n), squares_##T##_avx2(const T *x, ptrdiff_t n); \
-    static inline const steps_##T *steps_of_##T(int avx2) { return STEPS_CHOOSE(steps_##T, avx2); } \
-    static inline double squares_##T(int avx2, const T *x, ptrdiff_t n)                            \
+    extern const steps_##T steps_##T##_portable[], steps_##T##_avx2[], steps_##T##_avx512[];       \
+    double squares_##T##_portable(const T *x, ptrdiff_t n), squares_##T##_avx2(const T *x, ptrdiff_t n), \
+        squares_##T##_avx512(const T *x, ptrdiff_t n);                                             \
+    static inline const steps_##T *steps_of_##T(int level) { return SETS_CHOOSE(steps_##T, level); } \
+    static inline double squares_##T(int level, const T *x, ptrdiff_t n)                           \
     {                                                                                              \
-        return STEPS_CHOOSE(squares_##T, avx2)(x, n);                                              \
+        return SETS_CHOOSE(squares_##T, level)(x, n);                                              \
     }
 
 STEPS_DECLARE(float)
