@@ -9,7 +9,8 @@
 #define PACK_FROM 512
 #define MOST_TRANSPOSED 7
 #define TRANSPOSED_CASES(C) ROW_CASES(C) C(7)
-#define VECTORS 2
+#define WIDEST 2 /* vectors of a panel */
+#define IN_PLACE 40960 /* bytes of B */
 #define REGISTERS 14 /* for sums and a row of B; two are for A and the compiler */
 #define MOST_VECTORS 7
 #define DOT_ROWS 4

@@ -9,7 +9,8 @@
 #define PACK_FROM 256
 #define MOST_TRANSPOSED 12
 #define TRANSPOSED_CASES(C) ROW_CASES(C) C(9) C(10) C(11) C(12)
-#define VECTORS 2
+#define WIDEST 3 /* vectors of a panel */
+#define IN_PLACE 40960 /* bytes of B */
 #define REGISTERS 30 /* for sums and a row of B; two are for A and the compiler */
 #define MOST_VECTORS 8
 #define DOT_ROWS 4

@@ -2,17 +2,18 @@
    REAL, the names NAME(function), vectors of LANES values with their operations, and how many of them
    REGISTERS hold.
 
-   The innermost loop multiplies a tile of up to ROWS rows of A with a panel of up to VECTORS vectors of
-   columns of B and keeps the sums in registers. A panel is copied into a contiguous buffer that stays
-   in the first-level cache (k is cut into blocks of at most DEPTH for that) while a block of A that
-   stays in the second-level cache passes by.
+   The innermost loop multiplies a tile of up to ROWS rows of A with a panel of two vectors of columns of
+   B and keeps the sums in registers; an odd number of vectors begins with a panel of WIDEST. A panel is
+   copied into a contiguous buffer that stays in the first-level cache (k is cut into blocks of at most
+   DEPTH for that) while a block of A that stays in the second-level cache passes by. A B that fits that
+   cache as it is, and needs no filling up, is read in place.
 
    Products with fewer columns than a vector has lanes take other ways: a row of C at a time as dot
    products, or C' = B' A' with few rows. */
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define WIDTH (VECTORS * LANES)
+#define WIDTH (WIDEST * LANES)
 #define LINE ((int) (64 / sizeof(REAL)))
 #define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
 #define MOST_FEW 3
@@ -45,14 +46,14 @@ INLINE void NAME(multiply_tile)(
 /* c[0:rows, 0:(vectors - 1) * LANES + rest] (+)= a[0:rows, 0:depth] panel */
 INLINE void NAME(tile)(
     int rows, int vectors, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
-    ptrdiff_t a_column, const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)
+    ptrdiff_t a_column, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate)
 {
     VECTOR sum[REGISTERS];
     if (depth >= DEEP) /* C is wanted at the end, which is long enough to fetch it */
         UNROLL for (int i = 0; i < rows; i++)
             for (int j = 0; j < vectors * LANES; j += LINE)
                 __builtin_prefetch(c + i * ldc + j, 1);
-    NAME(multiply_tile)(rows, vectors, 0, 0, depth, a, a_row, a_column, panel, WIDTH, sum);
+    NAME(multiply_tile)(rows, vectors, 0, 0, depth, a, a_row, a_column, panel, step, sum);
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < vectors; v++)
         {
@@ -66,56 +67,74 @@ INLINE void NAME(tile)(
 }
 
 #define CASE(r)                                                                                    \
-    case r: NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, c, ldc, accumulate); break;
+    case r:                                                                                        \
+        NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc, accumulate);  \
+        break;
 
 #define TILE_OF(name, vectors_)                                                                    \
     static __attribute__((noinline)) void NAME(name)(                                              \
         int rows, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,   \
-        const REAL *panel, REAL *c, ptrdiff_t ldc, int accumulate)                                 \
+        const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate)                 \
     {                                                                                              \
         enum { vectors = vectors_ };                                                               \
         switch (rows) { ROW_CASES(CASE) }                                                          \
     }
 
-TILE_OF(wide_tile, VECTORS)
 TILE_OF(narrow_tile, 1)
+TILE_OF(wide_tile, 2)
+#if WIDEST > 2
+TILE_OF(widest_tile, WIDEST)
+#endif
 
-/* panel[p, j] = b[p, j] for j < columns, in whole vectors; what is beyond `columns` is 0. */
-static void NAME(pack_rows)(
-    const REAL *b, ptrdiff_t ldb, ptrdiff_t depth, ptrdiff_t columns, REAL *panel)
+typedef void (*NAME(tile_function))(
+    int rows, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
+    const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate);
+
+static NAME(tile_function) NAME(tile_of)(ptrdiff_t vectors)
 {
-    if (columns == WIDTH) {
-        for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += WIDTH) {
-            UNROLL for (int v = 0; v < VECTORS; v++)
-                STORE(panel + v * LANES, LOAD(b + v * LANES));
-            for (int v = 0; v < WIDTH; v += LINE) /* the next panel's row, into the second-level cache */
-                __builtin_prefetch(b + WIDTH + v, 0, 2);
+#if WIDEST > 2
+    if (vectors == WIDEST)
+        return NAME(widest_tile);
+#endif
+    return vectors == 2 ? NAME(wide_tile) : NAME(narrow_tile);
+}
+
+/* panel[p, j] = b[p, j] for j < columns, in rows of `step`; what is beyond `columns` is 0. */
+static void NAME(pack_rows)(
+    const REAL *b, ptrdiff_t ldb, ptrdiff_t depth, ptrdiff_t columns, REAL *panel, ptrdiff_t step)
+{
+    if (columns == 2 * LANES) {
+        for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += 2 * LANES) {
+            STORE(panel, LOAD(b));
+            STORE(panel + LANES, LOAD(b + LANES));
+            for (int v = 0; v < 2 * LANES; v += LINE) /* the next panel's row, into the second-level cache */
+                __builtin_prefetch(b + 2 * LANES + v, 0, 2);
         }
         return;
     }
-    for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += WIDTH)
+    for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += step)
         for (ptrdiff_t j = 0; j < columns; j += LANES)
             STORE(panel + j, columns - j < LANES ? LOAD_PART(b + j, columns - j) : LOAD(b + j));
 }
 
 /* The same of a B whose columns are contiguous: panel[p, j] = b[j, p]. */
 static void NAME(pack_columns)(
-    const REAL *b, ptrdiff_t ldb, ptrdiff_t depth, ptrdiff_t columns, REAL *panel)
+    const REAL *b, ptrdiff_t ldb, ptrdiff_t depth, ptrdiff_t columns, REAL *panel, ptrdiff_t step)
 {
-    ptrdiff_t j = 0, p, end = (columns + LANES - 1) / LANES * LANES;
+    ptrdiff_t j = 0, p, end = step;
     for (; j + SIDE <= columns; j += SIDE) {
         for (p = 0; p + SIDE <= depth; p += SIDE)
-            TRANSPOSE(b + j * ldb + p, ldb, panel + p * WIDTH + j, WIDTH);
+            TRANSPOSE(b + j * ldb + p, ldb, panel + p * step + j, step);
         for (; p < depth; p++)
             for (int s = 0; s < SIDE; s++)
-                panel[p * WIDTH + j + s] = b[(j + s) * ldb + p];
+                panel[p * step + j + s] = b[(j + s) * ldb + p];
     }
     for (; j < columns; j++)
         for (p = 0; p < depth; p++)
-            panel[p * WIDTH + j] = b[j * ldb + p];
+            panel[p * step + j] = b[j * ldb + p];
     for (; j < end; j++)
         for (p = 0; p < depth; p++)
-            panel[p * WIDTH + j] = 0;
+            panel[p * step + j] = 0;
 }
 
 /* Tiles of ROWS rows of a, each as (depth, ROWS). */
@@ -143,24 +162,24 @@ static void NAME(multiply_block)(
     ptrdiff_t tile, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_column, REAL *c, ptrdiff_t ldc,
     int accumulate)
 {
-    REAL panel[DEPTH * WIDTH] __attribute__((aligned(64)));
-    for (ptrdiff_t j = 0; j < n; j += WIDTH) {
-        ptrdiff_t columns = n - j < WIDTH ? n - j : WIDTH;
-        int rest = (int) ((columns - 1) % LANES + 1);
-        if (b_column == 1)
-            NAME(pack_rows)(b + j, b_row, depth, columns, panel);
+    REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
+    int whole = b_column == 1 && depth * b_row * (ptrdiff_t) sizeof(REAL) <= IN_PLACE;
+    for (ptrdiff_t j = 0, columns; j < n; j += columns) {
+        ptrdiff_t left = (n - j + LANES - 1) / LANES;
+        ptrdiff_t vectors = left % 2 && left >= WIDEST ? WIDEST : left < 2 ? left : 2;
+        ptrdiff_t step = vectors * LANES;
+        NAME(tile_function) multiply = NAME(tile_of)(vectors);
+        const REAL *panel = packed;
+        columns = n - j < step ? n - j : step;
+        if (whole && columns == step)
+            panel = b + j, step = b_row;
+        else if (b_column == 1)
+            NAME(pack_rows)(b + j, b_row, depth, columns, packed, step);
         else
-            NAME(pack_columns)(b + j * b_column, b_column, depth, columns, panel);
-        for (ptrdiff_t i = 0; i < m; i += ROWS) {
-            int rows = m - i < ROWS ? (int) (m - i) : ROWS;
-            const REAL *from = a + i / ROWS * tile;
-            REAL *to = c + i * ldc + j;
-            if (columns > LANES)
-                NAME(wide_tile)(rows, rest, depth, from, a_row, a_column, panel, to, ldc, accumulate);
-            else
-                NAME(narrow_tile)(rows, rest, depth, from, a_row, a_column, panel, to, ldc,
-                                  accumulate);
-        }
+            NAME(pack_columns)(b + j * b_column, b_column, depth, columns, packed, step);
+        for (ptrdiff_t i = 0; i < m; i += ROWS)
+            multiply(m - i < ROWS ? (int) (m - i) : ROWS, (int) ((columns - 1) % LANES + 1), depth,
+                     a + i / ROWS * tile, a_row, a_column, panel, step, c + i * ldc + j, ldc, accumulate);
     }
 }
 
@@ -209,7 +228,7 @@ static void NAME(by_panels)(GEMM_ARGUMENTS(REAL))
 {
     ptrdiff_t n_blocks = (k + DEPTH - 1) / DEPTH;
     ptrdiff_t depth = (k + n_blocks - 1) / n_blocks; /* blocks of k of about the same size */
-    int packed = n > (a_column == 1 ? PACK_FROM : WIDTH); /* by which A is read often enough to pay */
+    int packed = n > (a_column == 1 ? PACK_FROM : 2 * LANES); /* by which A is read often enough to pay */
     for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
         ptrdiff_t block_depth = k - p < depth ? k - p : depth;
         for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS) {
