@@ -27,7 +27,7 @@ from sklearn_mlp._types cimport (
 )
 
 from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._blas import INSTRUCTION_LEVEL, INSTRUCTION_SET
 
 cdef extern from "_dropout.h" nogil:
     uint64_t dropout_row_key(uint64_t epoch_key, uint64_t row, uint64_t layer)
@@ -36,11 +36,18 @@ cdef extern from "_dropout.h" nogil:
     void dropout_row_d(uint64_t row_key, uint32_t drop_below, double scale, double* row,
                        double* slopes, Py_ssize_t n)
 
-cdef bint CALLS_BLAS = INSTRUCTION_SET == "portable"
+cdef extern from "_rows.h" nogil:
+    void rows_sum_float(int level, const float* x, Py_ssize_t n_rows, Py_ssize_t n, float* total,
+                        bint accumulate)
+    void rows_sum_double(int level, const double* x, Py_ssize_t n_rows, Py_ssize_t n, double* total,
+                         bint accumulate)
+
+cdef:
+    bint CALLS_BLAS = INSTRUCTION_SET == "portable"
+    int set_level = INSTRUCTION_LEVEL
 
 cdef enum:
     LANES = 16
-    FEW = 4
 
 cdef:
     # Parameters of a block, by which the work is shared out: small networks too have enough of them.
@@ -219,35 +226,6 @@ cdef void sparse_weight_gradient(
                     g[j] = g[j] + value * d[i * n_out + j]
 
 
-cdef void _sum_rows(
-    const floating* delta,  # IN, (n_rows, n_columns)
-    Py_ssize_t n_rows, Py_ssize_t n_columns,
-    floating* total,        # OUT, (n_columns,)
-    bint accumulate,
-) noexcept nogil:
-    """Some columns at a time, whose sums stay in registers."""
-    cdef:
-        Py_ssize_t i, j, column = 0
-        floating[LANES] lanes
-        floating[FEW] few
-    while column + LANES <= n_columns:
-        for j in range(LANES):
-            lanes[j] = total[column + j] if accumulate else 0
-        for i in range(n_rows):
-            for j in range(LANES):
-                lanes[j] += delta[i * n_columns + column + j]
-        memcpy(total + column, lanes, sizeof(lanes))
-        column += LANES
-    while column < n_columns:
-        for j in range(FEW):
-            few[j] = total[column + j] if accumulate and column + j < n_columns else 0
-        for i in range(n_rows):
-            for j in range(FEW):
-                few[j] += delta[i * n_columns + min(column + j, n_columns - 1)]
-        memcpy(total + column, few, min(FEW, n_columns - column) * sizeof(floating))
-        column += FEW
-
-
 cdef void _drop_units(
     const LayerSpec* layer, int number, uint64_t epoch_key,
     const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,
@@ -418,7 +396,10 @@ cdef void block_gradient(
         const floating* delta = _block(space.deltas, space, layer.column, <const floating*> gradient)
         const floating* below
     if block.first_row < 0:
-        _sum_rows(delta, n_rows, layer.n_out, gradient + block.start, accumulate)
+        if floating is float:
+            rows_sum_float(set_level, delta, n_rows, layer.n_out, gradient + block.start, accumulate)
+        else:
+            rows_sum_double(set_level, delta, n_rows, layer.n_out, gradient + block.start, accumulate)
         return
     if block.layer > 0:
         below = _block(space.activations, space, layer.column - layer.n_in, delta)

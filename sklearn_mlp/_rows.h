@@ -64,11 +64,48 @@ ROWS_DECLARE(double)
 ROWS_DECLARE_EXP(float)
 ROWS_DECLARE_EXP(double)
 
+/* total (+)= the sum of the rows of x, (n_rows, n): the gradient of intercepts. */
+#define ROWS_SUM_ARGUMENTS(T)                                                                      \
+    const T *restrict x, ptrdiff_t n_rows, ptrdiff_t n, T *restrict total, int accumulate
+#define ROWS_DECLARE_SUM(T)                                                                        \
+    void rows_sum_##T##_portable(ROWS_SUM_ARGUMENTS(T)), rows_sum_##T##_avx2(ROWS_SUM_ARGUMENTS(T)), \
+        rows_sum_##T##_avx512(ROWS_SUM_ARGUMENTS(T));                                              \
+    static inline void rows_sum_##T(int level, ROWS_SUM_ARGUMENTS(T))                              \
+    {                                                                                              \
+        SETS_CHOOSE(rows_sum_##T, level)(x, n_rows, n, total, accumulate);                         \
+    }
+
+ROWS_DECLARE_SUM(float)
+ROWS_DECLARE_SUM(double)
+
 #define ROWS_DEFINE_EXP(T, set, function)                                                          \
     void rows_exp_##T##_##set(T *x, ptrdiff_t n)                                                   \
     {                                                                                              \
         for (ptrdiff_t i = 0; i < n; i++)                                                          \
             x[i] = function(x[i]);                                                                 \
+    }
+
+/* Some columns at a time, whose sums stay in registers. */
+#define ROWS_SUM_COLUMNS(T, columns)                                                               \
+    for (; j + columns <= n; j += columns) {                                                       \
+        T sums[columns];                                                                           \
+        for (int l = 0; l < columns; l++)                                                          \
+            sums[l] = accumulate ? total[j + l] : 0;                                               \
+        for (ptrdiff_t i = 0; i < n_rows; i++)                                                     \
+            for (int l = 0; l < columns; l++)                                                      \
+                sums[l] += x[i * n + j + l];                                                       \
+        for (int l = 0; l < columns; l++)                                                          \
+            total[j + l] = sums[l];                                                                \
+    }
+
+#define ROWS_DEFINE_SUM(T, set)                                                                    \
+    void rows_sum_##T##_##set(ROWS_SUM_ARGUMENTS(T))                                               \
+    {                                                                                              \
+        ptrdiff_t j = 0;                                                                           \
+        ROWS_SUM_COLUMNS(T, 64)                                                                    \
+        ROWS_SUM_COLUMNS(T, 16)                                                                    \
+        ROWS_SUM_COLUMNS(T, 4)                                                                     \
+        ROWS_SUM_COLUMNS(T, 1)                                                                     \
     }
 
 /* The loops; a slope starts from one, or from NaN where x is NaN. */
@@ -114,6 +151,8 @@ ROWS_DECLARE_EXP(double)
     ROWS(ROWS_DOUBLE)                                                                              \
     ROWS_DEFINE_EXP(float, set, vm_expf)                                                           \
     ROWS_DEFINE_EXP(double, set, vm_exp)                                                           \
+    ROWS_DEFINE_SUM(float, set)                                                                    \
+    ROWS_DEFINE_SUM(double, set)                                                                   \
     const rows_float rows_float_##set[] = {ROWS(ROWS_ENTRY_FLOAT)};                                \
     const rows_double rows_double_##set[] = {ROWS(ROWS_ENTRY_DOUBLE)};
 
