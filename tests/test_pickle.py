@@ -10,6 +10,7 @@ from pathlib import Path
 import cloudpickle
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.base import clone
@@ -63,10 +64,12 @@ def through_joblib(**kwargs):
     return trip
 
 
+PAGE = (Path(__file__).parents[1] / "doc" / "persistence.md").read_text(encoding="utf-8")
+
+
 def trusted_names():
     """The names that the documentation says to trust."""
-    page = (Path(__file__).parents[1] / "doc" / "persistence.md").read_text()
-    block = re.search(r"^TRUSTED = \[\n(.*?)^\]", page, re.MULTILINE | re.DOTALL)[1]
+    block = re.search(r"^TRUSTED = \[\n(.*?)^\]", PAGE, re.MULTILINE | re.DOTALL)[1]
     return re.findall(r'"(.*?)"', block)
 
 
@@ -309,6 +312,41 @@ def test_pickles_of_networks_hold_the_parameters_once():
         network.sizes,
         network.activations,
     )
+
+
+# ---- what the documentation says each way preserves ----
+
+
+def unpacked(content):
+    """What is in the members of an archive."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return b"".join(map(archive.read, archive.namelist()))
+
+
+@pytest.mark.parametrize(
+    ("row", "text"), [("names of features", "petal_width"), ("classes", "virginica")]
+)
+def test_the_table_of_what_is_preserved_is_true(row, text, tmp_path):
+    frame = pd.DataFrame(X, columns=["sepal_length", "sepal_width", "petal_length", "petal_width"])
+    model = small(MLPClassifier).fit(frame, LABELS["objects"])
+    model.export_weights(tmp_path / "weights.npz")
+    files = {
+        "JSON": model.to_json().encode(),
+        "npz": unpacked((tmp_path / "weights.npz").read_bytes()),
+        "pickle, joblib": pickle.dumps(model),
+        "skops": unpacked(skops.io.dumps(model)),
+        "ONNX": model.to_onnx().SerializeToString(),
+        "C": model.to_c().encode(),
+    }
+    # NumPy's strings have four bytes for a letter.
+    wide = text.encode("utf-32-le")
+    kept = {way: text.encode() in content or wide in content for way, content in files.items()}
+    table = PAGE.split("What is preserved:")[1]
+    ways, said = (
+        re.search(rf"^\| *{name} \| (.*) \|$", table, re.MULTILINE)[1].split(" | ")
+        for name in ("", row)
+    )
+    assert kept == {way: what.startswith("yes") for way, what in zip(ways, said, strict=True)}
 
 
 # ---- memory maps ----
