@@ -1,0 +1,148 @@
+"""How the site is built: `make doc`. Nothing is fetched, and every warning is an error."""
+
+import re
+import warnings
+from pathlib import Path
+
+import matplotlib
+
+import sklearn_mlp
+
+matplotlib.use("Agg")
+
+project = "sklearn-mlp"
+author = "the sklearn-mlp developers"
+project_copyright = author
+release = version = sklearn_mlp.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "performance"]
+templates_path = ["_templates"]
+
+# Links between headings go by the names that GitHub gives them.
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_default_options = {"inherited-members": "BaseEstimator"}
+numpydoc_show_class_members = False
+python_use_unqualified_type_names = True
+
+EXAMPLES = [  # in the order of the gallery
+    "plot_regression",
+    "plot_binary_classification",
+    "plot_multiclass_classification",
+    "plot_validation_set",
+    "plot_dropout",
+    "plot_class_weights",
+    "plot_quantile_intervals",
+    "plot_schedules",
+    "plot_pipeline_grid_search",
+    "plot_dask_grid_search",
+    "plot_partial_fit_stream",
+    "plot_out_of_core",
+    "plot_save_and_load",
+    "plot_persistence_joblib",
+    "plot_onnx_pipeline",
+    "plot_export_to_c",
+    "plot_losses_and_activations",
+    "plot_xor_by_hand",
+    "plot_own_training_loop",
+]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "ignore_pattern": r"demo\.py",
+    "within_subsection_order": "conf.gallery_place",
+    "copyfile_regex": r"readme_.*",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e6,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+    "reset_modules": ("matplotlib", "conf.reset_figures"),
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": "sklearn_mlp",
+    "inspect_global_variables": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn-mlp"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_sidebars = {"index": [], "getting_started": [], "changelog": [], "contributing": []}
+html_theme_options = {
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "header_links_before_dropdown": 8,
+}
+
+
+class gallery_place:
+    """A sort key for sphinx-gallery."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, filename):
+        return EXAMPLES.index(Path(filename).stem)
+
+
+def reset_figures(gallery_conf, fname):
+    """What every example finds: the same figures, and no filter that another example has set."""
+    matplotlib.rcParams.update(
+        {
+            "figure.dpi": 100,
+            "savefig.dpi": 160,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
+    warnings.resetwarnings()
+
+
+# Pages link to each other, to examples and to files of the repository as they lie there, so that the
+# links work where the repository is browsed, too. In the site the same files lie elsewhere.
+TOP = Path(__file__).parents[1]
+FROM_TOP = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
+LINKS = [
+    (r"\]\((?:\.\./)?examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)"),
+    (r"\]\((?:\.\./|\./)?CHANGELOG\.md", "](changelog.md"),
+    (r"\]\((?:\.\./|\./)?CONTRIBUTING\.md", "](contributing.md"),
+    (r"\]\(doc/", "]("),
+]
+
+
+def read_source(app, docname, source):
+    if docname in FROM_TOP:
+        path = TOP / FROM_TOP[docname]
+        app.env.note_dependency(str(path))
+        source[0] = path.read_text("utf-8")
+    if not docname.startswith(("auto_examples", "generated")):
+        for pattern, replacement in LINKS:
+            source[0] = re.sub(pattern, replacement, source[0])
+
+
+def plain_roles(app, what, name, obj, options, lines):
+    """Docstrings that come from scikit-learn refer to its own pages: the text is left."""
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(r":(?:ref|term|doc):`([^`<]+?)(?:\s*<[^`]*>)?`", r"\1", line)
+
+
+def setup(app):
+    app.connect("source-read", read_source)
+    app.connect("autodoc-process-docstring", plain_roles)
+    return {"parallel_read_safe": True}
