@@ -1,7 +1,7 @@
 """How the site is built: `make doc`. Nothing is fetched, and every warning is an error."""
 
 import re
-import warnings
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +9,7 @@ import matplotlib
 import sklearn_mlp
 
 matplotlib.use("Agg")
+sys.path.insert(0, str(Path(__file__).parent))  # for gallery.py
 
 project = "sklearn-mlp"
 author = "the sklearn-mlp developers"
@@ -33,33 +34,11 @@ autodoc_default_options = {"inherited-members": "BaseEstimator"}
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
 
-EXAMPLES = [  # in the order of the gallery
-    "plot_regression",
-    "plot_binary_classification",
-    "plot_multiclass_classification",
-    "plot_validation_set",
-    "plot_dropout",
-    "plot_class_weights",
-    "plot_quantile_intervals",
-    "plot_schedules",
-    "plot_pipeline_grid_search",
-    "plot_dask_grid_search",
-    "plot_partial_fit_stream",
-    "plot_out_of_core",
-    "plot_save_and_load",
-    "plot_persistence_joblib",
-    "plot_onnx_pipeline",
-    "plot_export_to_c",
-    "plot_losses_and_activations",
-    "plot_xor_by_hand",
-    "plot_own_training_loop",
-]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "ignore_pattern": r"demo\.py",
-    "within_subsection_order": "conf.gallery_place",
-    "copyfile_regex": r"readme_.*",
+    "within_subsection_order": "gallery.place",
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
@@ -67,7 +46,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e6,
     "write_computation_times": False,
     "abort_on_example_error": True,
-    "reset_modules": ("matplotlib", "conf.reset_figures"),
+    "reset_modules": ("matplotlib", "gallery.reset"),
     "backreferences_dir": "generated/backreferences",
     "doc_module": "sklearn_mlp",
     "inspect_global_variables": False,
@@ -88,30 +67,6 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "header_links_before_dropdown": 8,
 }
-
-
-class gallery_place:
-    """A sort key for sphinx-gallery."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __call__(self, filename):
-        return EXAMPLES.index(Path(filename).stem)
-
-
-def reset_figures(gallery_conf, fname):
-    """What every example finds: the same figures, and no filter that another example has set."""
-    matplotlib.rcParams.update(
-        {
-            "figure.dpi": 100,
-            "savefig.dpi": 160,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
-    warnings.resetwarnings()
 
 
 # Pages link to each other, to examples and to files of the repository as they lie there, so that the

@@ -43,6 +43,9 @@ def activation_and_derivative(activation):
     return network.forward(x[:, None]).ravel(), np.array(slopes)
 
 
+value, slope = activation_and_derivative("relu")
+print(f"relu, at 1: {np.interp(1, x, value):g} with slope {np.interp(1, x, slope):g}")
+
 figure, panels = plt.subplots(3, 4, figsize=(9, 7), sharex=True, sharey=True)
 for panel, (name, formula) in zip(panels.flat, FORMULAS.items(), strict=False):
     value, slope = activation_and_derivative((name, 0.1) if name == "leaky_relu" else name)
