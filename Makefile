@@ -35,7 +35,7 @@ lint: .venv/.lint
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint sklearn_mlp
 
 doc: .venv/.package .venv/.doc
-	@.venv/bin/python -m sphinx -W --keep-going -q -d doc/_build/doctrees -b html doc doc/_build/html $(ARGS)
+	@.venv/bin/sphinx-build -W --keep-going -q -d doc/_build/doctrees -b html doc doc/_build/html $(ARGS)
 	@echo "built: doc/_build/html/index.html"
 
 bench: .venv/.package

@@ -28,6 +28,7 @@ templates_path = ["_templates"]
 
 # Links between headings go by the names that GitHub gives them.
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
 
 autosummary_generate = True
 autodoc_default_options = {"inherited-members": "BaseEstimator"}

@@ -1,6 +1,5 @@
 """The order of the gallery, and the state that each example begins with: see conf.py."""
 
-import warnings
 from pathlib import Path
 
 import matplotlib
@@ -39,7 +38,7 @@ class place:
 
 
 def reset(gallery_conf, fname):
-    """What every example finds: the same figures, and no filter that another example has set."""
+    """The figures that every example begins with."""
     matplotlib.rcParams.update(
         {
             "figure.dpi": 100,
@@ -49,4 +48,3 @@ def reset(gallery_conf, fname):
             "axes.spines.right": False,
         }
     )
-    warnings.resetwarnings()

@@ -10,8 +10,7 @@ piece of it at a time, however long the file is.
 # The table: 494,021 connections of a computer network, 41 columns, three of them text, and what each
 # connection was: normal traffic or one of 22 attacks (KDD Cup 1999, the ten per cent set). It is not
 # part of this project. The environment variable ``SKLEARN_MLP_DATA`` names the folder that has
-# ``kddcup99_10pct.csv.gz``, with the names of the columns in its first line; without it the folder
-# ``shared/data`` beside the project's is looked into.
+# ``kddcup99_10pct.csv.gz``, with the names of the columns in its first line.
 
 import os
 import re
@@ -26,8 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn_mlp import MLPClassifier
 
 workplace = tempfile.TemporaryDirectory()
-beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-path = Path(os.environ.get("SKLEARN_MLP_DATA") or beside) / "kddcup99_10pct.csv.gz"
+path = Path(os.environ.get("SKLEARN_MLP_DATA", "")) / "kddcup99_10pct.csv.gz"
 rng = np.random.default_rng(0)
 
 # %%

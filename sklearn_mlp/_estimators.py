@@ -170,7 +170,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         The function from raw scores to predictions: 'softmax' or 'logistic'.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also
@@ -728,7 +728,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         loss.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also

@@ -30,8 +30,8 @@ class FitReport:
     - "loss": the training loss, penalty included.
     - "val_loss" and "val_score": the loss of the validation rows, and the score of theirs that early
       stopping watches.
-    - Metrics on training rows under their names, then those on validation rows under "val_" and their
-      names.
+    - Metrics on training rows under their names, then those on validation rows under ``"val_"`` and
+      their names.
     - "learning_rate", "gradient_norm", and "seconds" since training began.
 
     Attributes
