@@ -61,6 +61,7 @@ html_show_sourcelink = False
 html_sidebars = {"index": [], "getting_started": [], "changelog": [], "contributing": []}
 html_theme_options = {
     "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
     "show_toc_level": 2,
