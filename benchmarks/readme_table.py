@@ -13,8 +13,8 @@ from workloads import DENSE, OURS
 
 OTHERS = {"scikit-learn": ["scikit-learn"], "PyTorch": ["PyTorch"], "JAX": ["JAX"]}
 OTHERS["better C loop"] = ["C loop", "C sharded"]
-GAP = "\u00a0"  # where no line is to break
-SHAPE = "workload", f"rows{GAP}× features", "hidden", "outputs", "batch"
+GAP, TIMES = "\u00a0", "\u00d7"  # no line breaks at the gap
+SHAPE = "workload", f"rows{GAP}{TIMES} features", "hidden", "outputs", "batch"
 
 
 def line(name, times):
@@ -27,12 +27,12 @@ def line(name, times):
     ]
     return [
         name + (" (tanh)" if w.activation == "tanh" else ""),
-        f"{w.rows:,}{GAP}×{GAP}{w.features}",
+        f"{w.rows:,}{GAP}{TIMES}{GAP}{w.features}",
         ", ".join(map(str, w.hidden)),
         str(w.outputs),
         str(w.batch),
         show_seconds(median(ours)).replace("us", "µs"),
-        *("-" if value is None else f"{show(value)}{GAP}×" for value in best),
+        *("-" if value is None else f"{show(value)}{GAP}{TIMES}" for value in best),
     ]
 
 

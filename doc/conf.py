@@ -34,6 +34,7 @@ autosummary_generate = True
 autodoc_default_options = {"inherited-members": "BaseEstimator"}
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
