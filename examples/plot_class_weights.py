@@ -52,8 +52,9 @@ for name, network in networks.items():
 
 # %%
 # The boundary moves towards the frequent class. Much the same can be had after training, by another
-# threshold on the probabilities than one half: the curves of both networks almost coincide. Weights
-# are for where a plain ``predict`` is to be right, or where training hardly learns the rare class.
+# threshold on the probabilities than one half: the curves of the three networks almost coincide.
+# Weights are for where a plain ``predict`` is to be right, or where training hardly learns the rare
+# class.
 
 figure, panels = plt.subplots(1, 3, figsize=(9, 3.3))
 for panel, name in zip(panels, ("none", "balanced"), strict=False):
