@@ -59,7 +59,7 @@ html_title = "sklearn-mlp"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
-html_sidebars = dict.fromkeys(["index", "getting_started", "performance", "differences"], [])
+html_sidebars = {page: [] for page in ("index", "getting_started", "performance", "differences")}
 html_theme_options = {
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
