@@ -11,13 +11,14 @@ SOURCES := pyproject.toml meson.build meson.options $(shell find sklearn_mlp -ty
 requirements = .venv/bin/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint doc bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    train ours and scikit-learn's networks on real data and compare them"
 	@echo "make test    run the tests              (ARGS='-k lbfgs -x' goes to pytest, -n0 for one process)"
 	@echo "make lint    run ruff and cython-lint"
+	@echo "make doc     build the site into doc/_build/html, examples and all; any warning is an error"
 	@echo "make bench   measure the speed, bars and all, for half an hour  (ARGS=--quick, ARGS=--help)"
 	@echo "make clean   remove .venv and everything that was built"
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 or newer) that .venv is made from."
@@ -33,12 +34,17 @@ lint: .venv/.lint
 	.venv/bin/ruff format --check
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint sklearn_mlp
 
+doc: .venv/.package .venv/.doc
+	@.venv/bin/sphinx-build -W --keep-going -q -d doc/_build/doctrees -b html doc doc/_build/html $(ARGS)
+	@echo "built: doc/_build/html/index.html"
+
 bench: .venv/.package
 	@.venv/bin/python benchmarks/compare.py $(ARGS)
 
 clean:
+	rm -rf doc/_build doc/auto_examples doc/generated
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
-	find benchmarks examples sklearn_mlp tests -name __pycache__ -exec rm -rf {} +
+	find benchmarks doc examples sklearn_mlp tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.created:
 	@command -v '$(PYTHON)' >/dev/null || { \
@@ -75,4 +81,10 @@ clean:
 	@echo "==> installing the linters"
 	@$(call requirements,["project"]["optional-dependencies"]["lint"]) >.venv/lint.txt
 	@$(PIP) install -r .venv/lint.txt
+	@touch $@
+
+.venv/.doc: .venv/.created pyproject.toml
+	@echo "==> installing what the site needs"
+	@$(call requirements,["project"]["optional-dependencies"]["doc"]) >.venv/doc.txt
+	@$(PIP) install -r .venv/doc.txt
 	@touch $@

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -72,3 +73,13 @@ with tempfile.TemporaryDirectory() as folder:
         difference = np.abs(proba - model.predict_proba(X_test)).max()
         print(f"same labels in C: {same}")
         print(f"probabilities agree to 1e-5: {difference < 1e-5}")
+
+# %%
+# What goes into the C function, and what the model says it is.
+
+figure, panels = plt.subplots(1, 8, figsize=(9, 1.6))
+for panel, image, label in zip(panels, X_test, model.predict(X_test), strict=False):
+    panel.imshow(image.reshape(8, 8), cmap="gray_r")
+    panel.set_title(label)
+    panel.axis("off")
+plt.show()

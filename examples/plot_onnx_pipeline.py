@@ -9,6 +9,7 @@ package: in onnxruntime, from C++, Java, JavaScript or Python.
 # %%
 # The data: 178 wines, 13 measurements each, from three growers, whose labels are words here.
 
+import matplotlib.pyplot as plt
 import numpy as np
 import skl2onnx
 from onnxruntime import InferenceSession
@@ -47,6 +48,20 @@ label, probabilities = session.run(None, {"X": X_test.astype(np.float32)})
 difference = np.abs(probabilities - model.predict_proba(X_test)).max()
 print(f"same labels: {np.array_equal(label, model.predict(X_test))}")
 print(f"probabilities agree to 1e-5: {difference < 1e-5}")
+
+# %%
+# The probability of each grower for every wine held out, as the pipeline (rings) and as the graph
+# (dots) give it.
+
+figure, panel = plt.subplots(figsize=(8, 3.4))
+order = np.argsort(y_test)
+expected = model.predict_proba(X_test)[order]
+for column, color in enumerate(("#0072b2", "#e69f00", "#009e73")):
+    panel.plot(expected[:, column], "o", mfc="none", ms=9, color=color, label=model.classes_[column])
+    panel.plot(probabilities[order, column], ".", color=color)
+panel.set(xlabel="wine, in the order of its grower", ylabel="probability of a grower")
+panel.legend(title="grower", bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
+plt.show()
 
 # %%
 # The network alone needs neither skl2onnx nor registration.

@@ -10,14 +10,14 @@ piece of it at a time, however long the file is.
 # The table: 494,021 connections of a computer network, 41 columns, three of them text, and what each
 # connection was: normal traffic or one of 22 attacks (KDD Cup 1999, the ten per cent set). It is not
 # part of this project. The environment variable ``SKLEARN_MLP_DATA`` names the folder that has
-# ``kddcup99_10pct.csv.gz``, with the names of the columns in its first line; without it the folder
-# ``shared/data`` beside the project's is looked into.
+# ``kddcup99_10pct.csv.gz``, with the names of the columns in its first line.
 
 import os
 import re
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -25,8 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn_mlp import MLPClassifier
 
 workplace = tempfile.TemporaryDirectory()
-beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-path = Path(os.environ.get("SKLEARN_MLP_DATA") or beside) / "kddcup99_10pct.csv.gz"
+path = Path(os.environ.get("SKLEARN_MLP_DATA", "")) / "kddcup99_10pct.csv.gz"
 rng = np.random.default_rng(0)
 
 # %%
@@ -111,16 +110,18 @@ print(f"{n_rows:,} rows, {n_columns} columns once encoded, {len(classes)} classe
 # %%
 # Training: each epoch takes the files in a new order.
 
+X_test, y_test = read_back(0)  # never learnt
 network = MLPClassifier(hidden_layer_sizes=(64,), dtype="float32", random_state=0)
+errors = []
 for _ in range(3):
     for number in rng.permutation(np.arange(1, N_FILES)):
         network.partial_fit(*read_back(number), classes=classes)
+        errors.append(1 - network.score(X_test, y_test))
 
 # %%
 # The rows never seen. Seven of ten rows of this table repeat an earlier one, so that it is easier than
 # it looks; what the most frequent class alone would give is printed beside.
 
-X_test, y_test = read_back(0)
 most_frequent = pd.Series(y_test).value_counts(normalize=True).max()
 print(f"held-out accuracy {network.score(X_test, y_test):.4f}, most frequent class {most_frequent:.4f}")
 
@@ -135,5 +136,18 @@ print(f"peak memory of training out of core {out_of_core:.0f} MiB")
 table = pd.read_csv(path)
 X = encode(table.drop(columns="label"))
 print(f"peak memory of loading it all {peak_memory():.0f} MiB")
+
+# %%
+# What was learnt with each file, and what it took of memory.
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(3, 2))
+left.semilogy(range(1, len(errors) + 1), errors, color="#0072b2")
+for end in (1, 2):
+    left.axvline(end * (N_FILES - 1), color="0.7", ls=":")
+left.set(xlabel="files learnt; dotted: the end of an epoch", ylabel="held-out error")
+bars = {"imports": at_start, "training\nout of core": out_of_core, "loading\nit all": peak_memory()}
+right.bar(bars.keys(), bars.values(), color=["0.7", "#0072b2", "#d55e00"])
+right.set(ylabel="MiB", title="peak memory of the process")
+plt.show()
 
 workplace.cleanup()

@@ -12,6 +12,7 @@ the estimator does, or something that no parameter of the estimator offers.
 
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -86,14 +87,28 @@ def accuracy(network):
     return (network.forward(X_test).argmax(axis=1) == y_test).mean()
 
 
-average = np.zeros_like(network.params)
+average, averaged = np.zeros_like(network.params), network.copy()
+curves = {"the last parameters": [], "their running average": []}
 
 
 def remember(params):
     average[:] += 0.02 * (params - average)
+    current.params[:], averaged.params[:] = params, average
+    for curve, one in zip(curves.values(), (current, averaged), strict=True):
+        curve.append(1 - accuracy(one))
 
 
-network = train(X_train, y_train, after_step=remember)
-print(f"held-out accuracy with the last parameters {accuracy(network):.3f}")
-network.params[:] = average
-print(f"held-out accuracy with averaged parameters {accuracy(network):.3f}")
+current = network.copy()
+train(X_train, y_train, after_step=remember)
+for name, curve in curves.items():
+    print(f"held-out accuracy with {name} {1 - curve[-1]:.3f}")
+
+# %%
+# The average lags behind at first, and is the calmer one later.
+
+figure, panel = plt.subplots(figsize=(8, 3.4))
+for (name, curve), color in zip(curves.items(), ("#e69f00", "#0072b2"), strict=True):
+    panel.semilogy(curve, color=color, lw=1.5, label=name)
+panel.set(xlabel="step", ylabel="held-out error", title="Averaging the parameters over the last steps")
+panel.legend(frameon=False)
+plt.show()

@@ -9,6 +9,7 @@ next call, so that a network can learn from data that arrives in pieces or does 
 # %%
 # The stream: 1,797 images of digits, 8 x 8 grey values from 0 to 16, in pieces of 100.
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import gen_batches
@@ -43,3 +44,19 @@ print(f"accuracy on rows not yet seen, after the first piece: {hits[100:].mean()
 recent = slice(len(X) - 100, len(X))
 network.partial_fit(X[recent], y[recent], sample_weight=np.full(100, 2.0))
 print(f"rows seen by the solver: {network.t_}")
+
+# %%
+# How the accuracy on rows not yet seen grows with the rows seen.
+
+seen = np.arange(100, len(X), 100)
+accuracy = [hits[start : start + 100].mean() for start in seen]
+
+figure, panel = plt.subplots(figsize=(8, 3.4))
+panel.step(seen, accuracy, where="post", color="#0072b2", lw=2, label="the next piece")
+panel.plot(
+    seen, np.cumsum(accuracy) / np.arange(1, len(seen) + 1), color="#e69f00", lw=2, label="all so far"
+)
+panel.set(xlabel="rows seen", ylabel="accuracy before learning", ylim=(0, 1))
+panel.legend(frameon=False, loc="lower right")
+panel.grid(axis="y", color="0.92")
+plt.show()

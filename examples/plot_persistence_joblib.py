@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import joblib
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
@@ -55,16 +56,30 @@ print(f"restored model predicts the same: {same}")
 
 scaled = StandardScaler().fit_transform(X_train)
 target = (y_train - y_train.mean()) / y_train.std()
-straight = MLPRegressor(random_state=0).partial_fit(scaled, target)
+straight = MLPRegressor(random_state=0)
+for _ in range(20):
+    straight.partial_fit(scaled, target)
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "half_way.joblib"
     joblib.dump(straight, path)
     resumed = joblib.load(path)
 
-for _ in range(5):
+for _ in range(40):
     straight.partial_fit(scaled, target)
     resumed.partial_fit(scaled, target)
 
 same = np.array_equal(straight.predict(scaled), resumed.predict(scaled))
 print(f"resumed training gives the same model: {same}")
+
+# %%
+# The training loss of both: the second line lies on the first.
+
+figure, panel = plt.subplots(figsize=(8, 3.6))
+panel.plot(straight.loss_curve_, color="#0072b2", lw=5, alpha=0.35, label="never stored")
+panel.plot(resumed.loss_curve_, color="#0072b2", lw=1.2, label="stored and resumed")
+panel.axvline(20, color="0.5", ls=":")
+panel.annotate("stored here", (20.5, panel.get_ylim()[1] * 0.9))
+panel.set(xlabel="pass over the rows", ylabel="training loss")
+panel.legend(frameon=False)
+plt.show()

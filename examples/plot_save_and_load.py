@@ -13,6 +13,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -60,8 +61,19 @@ print(f"same after the rest of the stream: {same}; accuracy {again.score(X_test,
 # It is an ordinary JSON document: any program can look into it, without this package.
 
 document = json.loads(text)
-print(f"layers {document['layer_sizes']}, loss after each chunk:")
-print(" ".join(f"{loss:.2f}" for loss in document["training"]["loss_curve"]))
+print(f"layers {document['layer_sizes']}")
+weights = np.array(document["layers"][0]["weights"])
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(2, 3))
+left.plot(range(1, 11), document["training"]["loss_curve"], "o-", color="#0072b2")
+left.set(xlabel="chunk", ylabel="loss", title="loss_curve in the file")
+most = abs(weights).max()
+tiles = weights.T.reshape(4, 8, 8, 8).transpose(0, 2, 1, 3).reshape(32, 64)
+right.imshow(tiles, cmap="RdBu", vmin=-most, vmax=most)
+right.set(title="first layer: what each of 32 units looks for", xticks=[], yticks=[])
+right.hlines(np.arange(7.5, 31, 8), -0.5, 63.5, color="white")
+right.vlines(np.arange(7.5, 63, 8), -0.5, 31.5, color="white")
+plt.show()
 
 # %%
 # A file that is damaged or forged is refused, with the place of what is wrong.

@@ -11,6 +11,7 @@ Learning-rate schedules
 
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -56,16 +57,31 @@ network = MLPClassifier(
     metrics="accuracy",
     random_state=0,
 )
-epochs = 0, 4, 9, 14, 19, 24, 29
 
-print("rate at the end of epoch", " " * 33, "at the end: loss, validation loss and accuracy")
-print(" " * 15, *(f"{epoch:7}" for epoch in epochs))
+histories = {}
 for name, schedule in schedules.items():
     network.set_params(learning_rate=schedule).fit(X_train, y_train, X_val=X_val, y_val=y_val)
-    history = network.history_
-    rates = [f"{history['learning_rate'][epoch]:7.4f}" for epoch in epochs]
-    last = [f"{history[column][-1]:8.4f}" for column in ("loss", "val_loss", "val_accuracy")]
-    print(f"{name:15}", *rates, *last)
+    histories[name] = network.history_
+
+print("at the end:      loss   val_loss   val_accuracy")
+for name, history in histories.items():
+    last = [history[column][-1] for column in ("loss", "val_loss", "val_accuracy")]
+    print("{:15} {:.4f}     {:.4f}         {:.4f}".format(name, *last))
+
+# %%
+# The rate at the end of each epoch, and the training loss on a logarithmic scale. Where the rate comes
+# down, the loss comes to rest; a warming-up or swinging rate looks like a standstill meanwhile.
+
+figure, panels = plt.subplots(2, len(schedules), figsize=(12, 3.8), sharex=True, sharey="row")
+for (rates, losses), (name, history) in zip(panels.T, histories.items(), strict=True):
+    rates.fill_between(range(30), history["learning_rate"], color="#0072b2", alpha=0.25, lw=0)
+    rates.plot(history["learning_rate"], color="#0072b2")
+    rates.set_title(name, fontsize="medium")
+    losses.semilogy(history["loss"], color="#d55e00")
+    losses.set_xlabel("epoch")
+panels[0, 0].set_ylabel("rate")
+panels[1, 0].set_ylabel("training loss")
+plt.show()
 
 # %%
 # ``history_`` has every epoch: of the last network, the first and last five are shown.

@@ -11,6 +11,7 @@ a validation set instead, ``X_val`` and ``y_val``, chosen as the data need it: h
 # The data: three years of a daily quantity that depends on the temperature and the day of the week
 # and wanders besides. The number of the day is among the features, as it often is.
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn import clone, config_context
 from sklearn.pipeline import make_pipeline
@@ -71,3 +72,30 @@ for name, model in (("random", random), ("time-ordered", chosen)):
         f"validation R2 {history['val_score'][history.best_epoch]:.2f},",
         f"R2 on the rows after it {model.score(X[future], y[future]):.2f}",
     )
+
+# %%
+# The learning curves. Rows held out at random go on improving for as long as the network learns the
+# neighbours by heart; the later half year tells when to stop.
+
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
+for panel, (name, model) in zip(
+    panels, (("at random", random), ("the half year after", chosen)), strict=True
+):
+    history = model[-1].history_
+    panel.semilogy(history["loss"], color="#0072b2", label="training loss")
+    panel.semilogy(history["val_loss"], color="#d55e00", label="validation loss")
+    panel.axvline(history.best_epoch, color="0.4", ls=":", label="best epoch, kept")
+    panel.set(title=f"Validation rows: {name}", xlabel="epoch")
+    panel.grid(axis="y", color="0.92")
+panels[0].set_ylabel("half the squared error")
+panels[1].legend(frameon=False)
+
+figure, panel = plt.subplots(figsize=(9, 3))
+panel.plot(day[future], y[future], color="0.65", lw=1, label="what came")
+panel.plot(day[future], random.predict(X[future]), color="#d55e00", lw=1, label="random validation set")
+panel.plot(day[future], chosen.predict(X[future]), color="#0072b2", lw=1, label="time-ordered")
+panel.set(
+    title="The future, and what both networks make of it", xlabel="day", ylabel="quantity, scaled"
+)
+panel.legend(frameon=False, ncols=3, loc="upper center")
+plt.show()

@@ -263,6 +263,15 @@ class BaseMultilayerPerceptron(
             diverged.
         MemoryError
             If the machine cannot hold the network and its training state; the size is named.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [0.2], [0.8], [1.0]], [0, 0, 1, 1]
+        >>> model = MLPClassifier((4,), max_iter=1000, random_state=0)
+        >>> model = model.fit(X, y, X_val=[[0.1], [0.9]], y_val=[0, 1])
+        >>> "val_loss" in model.history_
+        True
         """
         tasks = epoch_tasks(self)
         if tasks is not None:
@@ -715,6 +724,14 @@ class BaseMultilayerPerceptron(
             If the model is not fitted.
         ValueError, TypeError
             If the data or metrics are not usable.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> sorted(model.evaluate(X, y))
+        ['accuracy', 'loss']
         """
         check_is_fitted(self)
         kind = "classifier" if is_classifier(self) else "regressor"
@@ -823,6 +840,16 @@ class BaseMultilayerPerceptron(
             If the model is not fitted.
         ValueError, TypeError
             If X is not usable, or `out` is not as described.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mlp import MLPRegressor
+        >>> X, y = np.linspace(0, 1, 40).reshape(20, 2), np.linspace(0, 1, 20)
+        >>> model = MLPRegressor(hidden_layer_sizes=3, solver="lbfgs", random_state=0).fit(X, y)
+        >>> out = np.empty(20)
+        >>> model.predict_into(X, out) is out
+        True
         """
         return self._predicted(X, PREDICTION, array_or_error(out))
 

@@ -170,7 +170,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         The function from raw scores to predictions: 'softmax' or 'logistic'.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also
@@ -314,6 +314,15 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             If the data or parameters are not usable, `early_stopping` is set, or training diverged.
         AttributeError
             If the solver is "lbfgs".
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> model = MLPClassifier((4,), random_state=0)
+        >>> for X, y in [([[0.0], [0.2]], ["no", "no"]), ([[1.0]], ["yes"])]:
+        ...     model = model.partial_fit(X, y, classes=["no", "yes"])
+        >>> model.t_
+        3
         """
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
@@ -447,6 +456,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ------
         NotFittedError
             If the model is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.decision_function(X) > 0
+        array([False,  True])
         """
         raw = self._raw_scores(X)
         return raw.ravel() if raw.shape[1] == 1 else raw
@@ -469,6 +486,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ------
         NotFittedError
             If the model is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.predict([[0.9]])
+        array(['yes'], dtype='<U3')
         """
         binarizer = vars(self).get("_label_binarizer")
         if binarizer is not None and binarizer.sparse_input_:  # indicators, as they were in fit
@@ -495,6 +520,15 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ------
         NotFittedError
             If the model is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.predict_proba(X).round(1)
+        array([[1., 0.],
+               [0., 1.]])
         """
         return self._predicted(X, PROBA)
 
@@ -522,6 +556,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         See Also
         --------
         predict_into : What is allocated, and when nothing is.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> out = np.empty((2, 2))
+        >>> model.predict_proba_into(X, out) is out
+        True
         """
         return self._predicted(X, PROBA, array_or_error(out))
 
@@ -555,6 +599,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ------
         NotFittedError
             If the model is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.predict_log_proba(X).argmax(axis=1)
+        array([0, 1])
         """
         return self._log_proba(self._two_sided(self._raw_scores(X)))
 
@@ -728,7 +780,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         loss.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also
@@ -876,6 +928,15 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             If the data or parameters are not usable, `early_stopping` is set, or training diverged.
         AttributeError
             If the solver is "lbfgs".
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPRegressor
+        >>> model = MLPRegressor(hidden_layer_sizes=(4,), random_state=0)
+        >>> for X, y in [([[0.0], [0.2]], [0.0, 0.4]), ([[1.0]], [2.0])]:
+        ...     model = model.partial_fit(X, y)
+        >>> model.t_
+        3
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -925,6 +986,15 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         ------
         NotFittedError
             If the model is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mlp import MLPRegressor
+        >>> X, y = np.linspace(0, 1, 40).reshape(20, 2), np.linspace(0, 1, 20)
+        >>> model = MLPRegressor(hidden_layer_sizes=3, solver="lbfgs", random_state=0).fit(X, y)
+        >>> bool(abs(model.predict(X) - y).max() < 0.1)
+        True
         """
         return self._predicted(X, PREDICTION)
 

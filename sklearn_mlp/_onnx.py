@@ -364,7 +364,7 @@ class ONNXMixin:
             Type of the input, the parameters, all computation and the probabilities. None: that of the
             model. float32 is what most runtimes other than onnxruntime want.
         input_name : str, default="X"
-            Name of the input, of shape (N, n_features_in_).
+            Name of the input, of shape (N, n_features).
         output_names : list of str, default=None
             Other names for the outputs.
         raw_scores : bool, default=False

@@ -30,8 +30,8 @@ class FitReport:
     - "loss": the training loss, penalty included.
     - "val_loss" and "val_score": the loss of the validation rows, and the score of theirs that early
       stopping watches.
-    - Metrics on training rows under their names, then those on validation rows under "val_" and their
-      names.
+    - Metrics on training rows under their names, then those on validation rows under ``"val_"`` and
+      their names.
     - "learning_rate", "gradient_norm", and "seconds" since training began.
 
     Attributes
@@ -127,6 +127,14 @@ class FitReport:
         content : dict
             A list of float for each column, and "best_epoch" and "stop_reason". JSON can hold it,
             but for values that are NaN or infinite.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import FitReport
+        >>> report = FitReport()
+        >>> report.append({"loss": 0.5})
+        >>> report.to_dict()
+        {'loss': [0.5], 'best_epoch': None, 'stop_reason': None}
         """
         best = None if self.best_epoch is None else int(self.best_epoch)
         return {**dict(self), "best_epoch": best, "stop_reason": self.stop_reason}
@@ -143,6 +151,14 @@ class FitReport:
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import FitReport
+        >>> report = FitReport()
+        >>> report.append({"loss": 0.5})
+        >>> report.to_frame().shape
+        (1, 1)
         """
         try:
             import pandas as pd

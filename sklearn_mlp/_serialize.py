@@ -169,6 +169,18 @@ class JSONMixin:
             As `to_json`; also where `path` is there and no ordinary file.
         OSError
             If it cannot be written. The old file is left as it was.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_json(f"{folder}/model.json")
+        ...     again = MLPClassifier.load_json(f"{folder}/model.json")
+        >>> again.predict([[0.9]])
+        array(['yes'], dtype='<U3')
         """
         text = self.to_json(history=history)
         with replacing(path) as file:
@@ -197,6 +209,18 @@ class JSONMixin:
             If the file is not a model of this class; the message says where.
         OSError
             If it cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_json(f"{folder}/model.json")
+        ...     again = MLPClassifier.load_json(f"{folder}/model.json")
+        >>> again.predict([[0.9]])
+        array(['yes'], dtype='<U3')
         """
         return _load(path, cls)
 
@@ -220,6 +244,14 @@ class JSONMixin:
             If the text is not a model of this class; the message says where.
         TypeError
             If `text` is neither str nor bytes.
+
+        Examples
+        --------
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = [[0.0], [1.0]], ["no", "yes"]
+        >>> model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> MLPClassifier.from_json(model.to_json()).predict([[0.9]])
+        array(['yes'], dtype='<U3')
         """
         return _restore(_parse(_utf8(text)), cls)
 

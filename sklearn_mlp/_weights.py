@@ -107,6 +107,21 @@ class WeightsMixin:
         See Also
         --------
         export_weights : Writes such a file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from sklearn_mlp import MLPRegressor
+        >>> X, y = np.linspace(0, 1, 40).reshape(20, 2), np.linspace(0, 1, 20)
+        >>> model = MLPRegressor(hidden_layer_sizes=3, solver="lbfgs", random_state=0).fit(X, y)
+        >>> arrays = {f"coefs_{i}": 0 * w for i, w in enumerate(model.coefs_)}
+        >>> arrays |= {f"intercepts_{i}": 0 * w for i, w in enumerate(model.intercepts_)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/zeros.npz", **arrays)
+        ...     model = model.load_weights(f"{folder}/zeros.npz")
+        >>> model.predict(X[:2])
+        array([0., 0.])
         """
         check_is_fitted(
             self,

@@ -21,3 +21,20 @@ def test_examples(name, public):
     results = [doctest.DocTestRunner().run(test) for test in tests]
     assert sum(result.attempted for result in results) > 0
     assert sum(result.failed for result in results) == 0
+
+
+def methods():
+    """The package's own public methods of the estimators, wherever they are inherited from."""
+    for estimator in (sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor):
+        for name, method in inspect.getmembers(estimator, callable):
+            where = getattr(method, "__module__", None) or ""
+            if not name.startswith("_") and where.startswith("sklearn_mlp"):
+                yield pytest.param(method, id=f"{estimator.__name__}.{name}")
+
+
+@pytest.mark.parametrize("method", methods())
+def test_a_method_of_an_estimator_has_examples(method):
+    tests = doctest.DocTestFinder().find(method, method.__name__, globs={})
+    results = [doctest.DocTestRunner().run(test) for test in tests]
+    assert sum(result.attempted for result in results) > 0
+    assert sum(result.failed for result in results) == 0
