@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from sklearn_mlp import losses, optimizers, schedules
+from sklearn_mlp._display import LossCurveDisplay
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._network import Network
 from sklearn_mlp._onnx import register_skl2onnx
@@ -12,6 +13,7 @@ from sklearn_mlp._serialize import ModelFormatError, from_json, load_json
 __version__ = version("sklearn-mlp")
 __all__ = [
     "FitReport",
+    "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "ModelFormatError",
