@@ -98,15 +98,15 @@ if hasattr(os, "register_at_fork"):
 
 def n_threads_for(work):
     """The threads that a fit may use whose batches take `work` multiplications, if it were alone."""
-    return threads_allowed() if work >= WORTH_A_TEAM else 1
+    return _allowed() if work >= WORTH_A_TEAM else 1
 
 
 def n_threads_to_predict(work):
     """The same of a prediction that takes `work` multiplications. BLAS shares it out itself."""
-    return threads_allowed() if work >= PREDICTION_WORTH_A_TEAM and not CALLS_BLAS else 1
+    return _allowed() if work >= PREDICTION_WORTH_A_TEAM and not CALLS_BLAS else 1
 
 
-def threads_allowed():
+def _allowed():
     """The least of what OpenMP and BLAS are limited to and the processors there are; one in a forked
     process, where OpenMP would hang."""
     if _forked or largest_team() == 1:

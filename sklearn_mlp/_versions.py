@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from sklearn_mlp._blas import CALLS_BLAS, INSTRUCTION_SET
 from sklearn_mlp._build_config import COMPILER, INSTRUCTION_SETS, OPENMP
-from sklearn_mlp._threads import threads_allowed
+from sklearn_mlp._threads import WORTH_A_TEAM, n_threads_for
 
 REQUIRED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 OPTIONAL = ("dask", "matplotlib", "onnx", "onnxruntime", "pandas", "polars", "skl2onnx", "skops")
@@ -63,7 +63,7 @@ def _kernels() -> dict[str, object]:
         "matrix products": "BLAS" if CALLS_BLAS else "own",
         "OpenMP": "yes" if OPENMP else "no",
         "processors": cpu_count(),
-        "threads of a fit": threads_allowed(),
+        "threads of a large fit": n_threads_for(WORTH_A_TEAM),
     }
 
 

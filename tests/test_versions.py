@@ -7,12 +7,12 @@ from importlib.metadata import version
 
 import pytest
 import sklearn
-
-import sklearn_mlp
-from sklearn_mlp import _versions
 from sklearn_mlp._blas import INSTRUCTION_SET
 from sklearn_mlp._build_config import INSTRUCTION_SETS, OPENMP
 from sklearn_mlp._epoch import largest_team
+
+import sklearn_mlp
+from sklearn_mlp import _versions
 
 
 def printed(**environment):
@@ -55,7 +55,7 @@ def test_the_instruction_set_in_use():
 
 @pytest.mark.skipif(not OPENMP, reason="built without OpenMP")
 def test_threads_follow_openmp():
-    assert printed(OMP_NUM_THREADS="1")["threads of a fit"] == "1"
+    assert printed(OMP_NUM_THREADS="1")["threads of a large fit"] == "1"
 
 
 def test_the_build_is_described():
