@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 
 INSTRUCTION_SET: str
 CALLS_BLAS: bool
-SHARD: int
 
 def multiply(
     a: NDArray[Any],

@@ -1,14 +1,15 @@
 from collections.abc import Sequence
+from typing import Self
 
 MAX_UNITS: int
 
 class LayerTable:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         sizes: Sequence[int],
         activations: Sequence[tuple[str, float]],
         dropout: Sequence[float] = (),
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def n_blocks(self) -> int: ...
     @property

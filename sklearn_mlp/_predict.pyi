@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,9 @@ CODES: int
 MOST_BATCH: int
 
 class Predictor:
-    def __init__(
-        self, estimator: object = None, max_batch: int = 1, kept: bool = False, n_threads: int = 1
-    ) -> None: ...
+    def __new__(
+        cls, estimator: object = None, max_batch: int = 1, kept: bool = False, n_threads: int = 1
+    ) -> Self: ...
     @property
     def max_batch(self) -> int: ...
     @property

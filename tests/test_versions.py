@@ -7,19 +7,19 @@ from importlib.metadata import version
 
 import pytest
 import sklearn
-from sklearn_mlp._blas import INSTRUCTION_SET
 from sklearn_mlp._build_config import INSTRUCTION_SETS, OPENMP
-from sklearn_mlp._epoch import largest_team
 
 import sklearn_mlp
 from sklearn_mlp import _versions
+from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._epoch import largest_team
 
 
 def printed(**environment):
     """The lines that a process of its own prints, as a dict."""
     program = "import sklearn_mlp; sklearn_mlp.show_versions()"
     text = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-P", "-c", program],
         env=os.environ | environment,
         capture_output=True,
         text=True,
