@@ -304,13 +304,12 @@ class LossCurveDisplay:
                 x = np.arange(start, start + len(values))
                 (self.lines_[name][column],) = ax.plot(x, values, **{**style, **line_kw})
                 if rows == "validation" and mark_best and history.best_epoch is not None:
-                    self._mark(ax, name, column)
+                    self._mark(ax, name, column, history.best_epoch)
         ax.set_ylabel(panel.removeprefix("val_").replace("_", " "))
         ax.xaxis.get_major_locator().set_params(integer=True)
 
-    def _mark(self, ax: Axes, name: str, column: str) -> None:
+    def _mark(self, ax: Axes, name: str, column: str, epoch: int) -> None:
         history = self.histories[name]
-        epoch = history.best_epoch
         (mark,) = ax.plot(
             [self._start(name) + epoch],
             [history[column][epoch]],

@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 LOSSES: dict[str, tuple[Any, ...]]
+SMOOTHING: tuple[str, float, str]
 LINKS: dict[str, int]
 
 class Loss:
