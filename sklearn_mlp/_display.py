@@ -13,7 +13,7 @@ from sklearn_mlp._report import FitReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
 # Where scikit-learn's meta-estimators keep the estimator that they have fitted.
@@ -70,7 +70,7 @@ class LossCurveDisplay:
     ['loss', 'val_loss']
     """
 
-    figure_: Figure
+    figure_: Figure | SubFigure
     ax_: Axes
     axes_: np.ndarray[Any, np.dtype[np.object_]]
     rate_ax_: Axes | None
@@ -306,7 +306,7 @@ class LossCurveDisplay:
                 if rows == "validation" and mark_best and history.best_epoch is not None:
                     self._mark(ax, name, column, history.best_epoch)
         ax.set_ylabel(panel.removeprefix("val_").replace("_", " "))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
 
     def _mark(self, ax: Axes, name: str, column: str, epoch: int) -> None:
         history = self.histories[name]
@@ -369,7 +369,7 @@ class LossCurveDisplay:
 
     def _meanings(self) -> list[Line2D]:
         """A handle in grey of each kind of line that there is."""
-        samples = {}
+        samples: dict[str, Line2D] = {}
         for name, lines in self.lines_.items():
             for column, line in lines.items():
                 kind = "validation" if column.startswith("val_") else "training"

@@ -73,7 +73,7 @@ def _rows(estimator: Any) -> list[tuple[str, ...]]:
     network = vars(estimator).get("_network")
     if network is None:
         return []
-    rows = [("input", f"{network.sizes[0]:,}", "", "")]
+    rows: list[tuple[str, ...]] = [("input", f"{network.sizes[0]:,}", "", "")]
     layers = zip(pairwise(network.sizes), network.activations, strict=True)
     for i, ((n_in, n_out), (name, slope)) in enumerate(layers, start=1):
         activation = f"{name} ({slope:g})" if name == "leaky_relu" else name

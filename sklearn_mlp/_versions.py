@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from joblib import cpu_count
@@ -30,7 +31,7 @@ def show_versions() -> None:
     >>> sklearn_mlp.show_versions()  # doctest: +ELLIPSIS
     sklearn_mlp: ...
     """
-    sections = {
+    sections: dict[str, Mapping[str, object]] = {
         "": {"sklearn_mlp": version("sklearn-mlp"), **_system()},
         "Required packages": {name: _version(name) for name in REQUIRED},
         "Optional packages": {name: _version(name) for name in OPTIONAL},

@@ -13,7 +13,7 @@ COMPILED = ["_activations", "_blas", "_dense", "_epoch", "_loss", "_optim", "_pr
 # Cython's own names, and what a module imports for itself.
 NOT_IN_STUBS = r"""
 .*\.__(pyx_capi|test|reduce_cython|setstate_cython)__
-sklearn_mlp\._(activations|dense|optim)\.INSTRUCTION_SET
+sklearn_mlp\._(activations|dense|loss|optim)\.INSTRUCTION_SET
 sklearn_mlp\._dense\.ACTIVATIONS
 """
 
