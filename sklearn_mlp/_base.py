@@ -21,6 +21,7 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._c import CMixin
 from sklearn_mlp._callbacks import CallbackSupportMixin, epoch_tasks
 from sklearn_mlp._epoch import Samples, chunk_rows, predict_batches
+from sklearn_mlp._html import HTMLMixin
 from sklearn_mlp._memory import require_memory
 from sklearn_mlp._metrics import Metric, default_metric, resolve, resolve_one, wants_gradient_norm
 from sklearn_mlp._network import INITIALIZATIONS, Network, hidden_activations
@@ -146,7 +147,7 @@ class Data:
 
 
 class BaseMultilayerPerceptron(
-    CallbackSupportMixin, JSONMixin, WeightsMixin, ONNXMixin, CMixin, BaseEstimator, ABC
+    CallbackSupportMixin, HTMLMixin, JSONMixin, WeightsMixin, ONNXMixin, CMixin, BaseEstimator, ABC
 ):
     """What `MLPClassifier` and `MLPRegressor` share."""
 

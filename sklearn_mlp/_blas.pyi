@@ -1,0 +1,15 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+INSTRUCTION_SET: str
+CALLS_BLAS: bool
+
+def multiply(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    *,
+    trans_a: bool = False,
+    trans_b: bool = False,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]: ...

@@ -1,0 +1,26 @@
+from collections.abc import Sequence
+from typing import Self
+
+MAX_UNITS: int
+
+class LayerTable:
+    def __new__(
+        cls,
+        sizes: Sequence[int],
+        activations: Sequence[tuple[str, float]],
+        dropout: Sequence[float] = (),
+    ) -> Self: ...
+    @property
+    def n_blocks(self) -> int: ...
+    @property
+    def n_layers(self) -> int: ...
+    @property
+    def n_weights(self) -> int: ...
+    @property
+    def n_params(self) -> int: ...
+    @property
+    def n_columns(self) -> int: ...
+    @property
+    def n_slopes(self) -> int: ...
+    @property
+    def widest(self) -> int: ...
