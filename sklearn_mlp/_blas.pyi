@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 INSTRUCTION_SET: str
+INSTRUCTION_LEVEL: int
 CALLS_BLAS: bool
 
 def multiply(

@@ -124,7 +124,7 @@ ROWS_DECLARE_SUM(double)
                 }                                                                                  \
             } else {                                                                               \
                 for (ptrdiff_t j = 0; j < n; j++) {                                                \
-                    T x = row[j] + intercepts[j], d;                                               \
+                    T x = row[j] + intercepts[j], d = 0;                                            \
                     row[j] = formula;                                                              \
                     (void) d;                                                                      \
                 }                                                                                  \

@@ -64,6 +64,8 @@ static inline void team_meet(team_meeting *meeting, int n_threads)
             } else {
 #if defined(__x86_64__) || defined(__i386__)
                 __builtin_ia32_pause();
+#elif defined(__aarch64__)
+                __asm__ volatile("yield");
 #endif
             }
     }
