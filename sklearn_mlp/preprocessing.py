@@ -1,5 +1,5 @@
 """Transformers that bring tables into a form that a network learns from."""
 
-from sklearn_mlp._numeric import RobustSmoothScaler
+from sklearn_mlp._numeric import PiecewiseLinearEncoder, RobustSmoothScaler
 
-__all__ = ["RobustSmoothScaler"]
+__all__ = ["PiecewiseLinearEncoder", "RobustSmoothScaler"]
