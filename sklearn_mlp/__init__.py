@@ -8,6 +8,7 @@ from sklearn_mlp._network import Network
 from sklearn_mlp._onnx import register_skl2onnx
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._serialize import ModelFormatError, from_json, load_json
+from sklearn_mlp._tabular_estimators import TabularMLPClassifier, TabularMLPRegressor
 
 __version__ = version("sklearn-mlp")
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "MLPRegressor",
     "ModelFormatError",
     "Network",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
     "from_json",
     "load_json",
     "losses",
