@@ -544,8 +544,8 @@ def test_a_table_of_every_kind_of_column(bins, task):
     }
     assert not any("empty" in name or "none" in name for name in names)
     by_name = dict(zip(names, out.T, strict=True))
-    np.testing.assert_array_equal(by_name["boolean__flag"], np.where(X["flag"], 1, -1))
-    np.testing.assert_array_equal(by_name["boolean__perhaps"] == 0, X["perhaps"].isna())
+    np.testing.assert_array_equal(by_name["boolean__flag_True"], np.where(X["flag"], 1, -1))
+    np.testing.assert_array_equal(by_name["boolean__perhaps_True"] == 0, X["perhaps"].isna())
     np.testing.assert_array_equal(by_name["number__missingindicator_objects"], X["objects"].isna())
     np.testing.assert_allclose(by_name["number__objects"][X["objects"].isna()], 0, atol=1e-6)
     np.testing.assert_array_equal(by_name["number__constant"], 0)
