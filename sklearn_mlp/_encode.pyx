@@ -1,8 +1,8 @@
 """The kernel of `PiecewiseLinearEncoder`: a value becomes one number per bin of its feature.
 
-The table it writes is wider than the one it reads by the number of bins, so what counts is to write each
-number once. Bins that a value has passed are a run of ones and those before it a run of zeros; a loop
-of comparisons without branches writes both and counts the ones, and so finds the bin in between.
+The table it writes is wider than the one it reads by the number of bins, so what counts is to write
+each number once. Bins that a value has passed are a run of ones and those ahead of it a run of zeros;
+a loop of comparisons without branches writes both and counts the ones, and so finds the bin between.
 """
 from cython cimport floating
 from libc.float cimport DBL_MAX

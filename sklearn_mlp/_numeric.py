@@ -174,8 +174,8 @@ def _center_and_scale(values):
 class PiecewiseLinearEncoder(NumericTransformer):
     """Encode each feature on bins, continuously: a number per bin.
 
-    With the edges b_0 < b_1 < ... < b_T of the bins of a feature, its value x becomes T numbers, of which
-    number t = 1, ..., T is
+    With the edges b_0 < b_1 < ... < b_T of the bins of a feature, its value x becomes T numbers; number
+    t = 1, ..., T is
 
     - 0 where x <= b_(t-1): the bin is still ahead,
     - (x - b_(t-1)) / (b_t - b_(t-1)) within the bin,
@@ -183,24 +183,24 @@ class PiecewiseLinearEncoder(NumericTransformer):
 
     A linear layer on it is a piecewise linear function of x, so that a network need not learn first
     where the target bends. The outer edges are the smallest and the largest finite value in training.
-    Values beyond them get all zeros or all ones; the paper lets its first and last bin go on, which in a
-    narrow bin means numbers as large as one likes. Infinite values are beyond the edges like others.
+    Values beyond them get all zeros or all ones; the paper lets its first and last bin go on, which in
+    a narrow bin means numbers as large as one likes. Infinite values are beyond the edges like others.
     Missing values (NaN) become zeros; where that they are missing matters, add an indicator. Neither
     counts when bins are made.
 
     Parameters
     ----------
     n_bins : int, default=48
-        Most bins of a feature. There are fewer where quantiles coincide, and where the tree stops early.
+        Most bins of a feature. There are fewer where quantiles coincide or the tree stops early.
     strategy : {'quantile', 'tree'}, default='quantile'
         'quantile': as many values in each bin, as far as there are ties. 'tree': the thresholds of a
         decision tree of scikit-learn, grown best first on that feature alone to predict y; needs y.
     min_samples_leaf : int, default=64
         Least training rows in a bin. For strategy 'tree'.
     task : {'auto', 'classification', 'regression'}, default='auto'
-        What y is. 'auto' takes floating-point numbers that are not all whole for a regression and everything
-        else, integers too, for labels: say 'regression' where counts are to be predicted. For strategy
-        'tree'.
+        What y is. 'auto' takes floating-point numbers that are not all whole for a regression, and
+        everything else, integers too, for labels: say 'regression' where counts are to be predicted.
+        For strategy 'tree'.
     dtype : {'float32', 'float64'}, default=None
         Of the output. None: float32 for float32 input, else float64.
 

@@ -2,6 +2,8 @@
 
 import doctest
 import pickle
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -12,12 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
-from sklearn.preprocessing import RobustScaler
+from sklearn.preprocessing import RobustScaler, TargetEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn_mlp._encode import encode
 
 from sklearn_mlp import preprocessing
-from sklearn_mlp._encode import encode
-from sklearn_mlp.preprocessing import PiecewiseLinearEncoder, RobustSmoothScaler
+from sklearn_mlp.preprocessing import (
+    CategoryEncoder,
+    DateEncoder,
+    PiecewiseLinearEncoder,
+    RobustSmoothScaler,
+    tabular_preprocessor,
+)
 
 TRANSFORMERS = [
     RobustSmoothScaler(),
@@ -36,7 +44,7 @@ shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 tables = hnp.arrays(np.float64, shapes, elements=cells)
 
 
-@parametrize_with_checks(TRANSFORMERS)
+@parametrize_with_checks([*TRANSFORMERS, CategoryEncoder(), CategoryEncoder(0.1), DateEncoder()])
 def test_check_estimator(estimator, check):
     check(estimator)
 
@@ -356,3 +364,302 @@ def test_the_kernel_checks_shapes():
     ]:
         with pytest.raises(ValueError, match=r"bins|edges|out of shape"):
             encode(*arguments)
+
+
+def levels(n_rows, seed=0):
+    """A column of text with frequent and rare levels and gaps."""
+    rng = np.random.default_rng(seed)
+    words = np.array(["red", "green", "blue", "odd", None], dtype=object)
+    return rng.choice(words, n_rows, p=[0.4, 0.3, 0.2, 0.02, 0.08])
+
+
+def test_categories_are_one_hot():
+    X = np.array([["b"], ["a"], ["c"], [None], ["a"]], dtype=object)
+    encoder = CategoryEncoder(min_frequency=1).fit(X)
+    assert encoder.levels_ == [["a", "b", "c"]]
+    np.testing.assert_array_equal(
+        encoder.transform(X), [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0]]
+    )
+    np.testing.assert_array_equal(encoder.transform([["unheard of"]]), [[0, 0, 0]])
+
+
+def test_rare_levels_share_a_column():
+    X = np.array([["a"]] * 9 + [["b"]] * 9 + [["c"]] + [["d"]], dtype=object)
+    for min_frequency in [2, 0.1]:
+        encoder = CategoryEncoder(min_frequency).fit(X)
+        assert list(encoder.get_feature_names_out(["x"])) == ["x_a", "x_b", "x_rare"]
+        out = encoder.transform([["c"], ["d"], ["e"], ["a"]])
+        np.testing.assert_array_equal(out, [[0, 0, 1], [0, 0, 1], [0, 0, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(["n", "y", None, "y"], dtype=object),
+        pd.Series(["n", "y", None, "y"], dtype="string"),
+        pd.Series(["n", "y", None, "y"], dtype="category"),
+        pd.Series([False, True, None, True], dtype="boolean"),
+        pd.Series([False, True, None, True], dtype=object),
+        pd.Series([0, 1, pd.NA, 1], dtype="Int8"),
+        pd.Series([0, 1, None, 1]).astype("category"),
+        pl.Series(["n", "y", None, "y"]),
+        pl.Series(["n", "y", None, "y"], dtype=pl.Categorical),
+        pl.Series([False, True, None, True]),
+    ],
+    ids=lambda column: f"{type(column).__module__.split('.')[0]} {column.dtype}",
+)
+def test_binary_columns_are_one_of_two_signs(column):
+    frame = column.to_frame("c")
+    encoder = CategoryEncoder(min_frequency=1).fit(frame)
+    np.testing.assert_array_equal(encoder.transform(frame), [[-1], [1], [0], [1]])
+
+
+def test_columns_of_one_level_and_of_none():
+    X = np.array([["a", None], ["a", None], [None, None]], dtype=object)
+    encoder = CategoryEncoder(min_frequency=1).fit(X)
+    np.testing.assert_array_equal(encoder.transform(X), [[1], [1], [0]])
+    assert list(encoder.get_feature_names_out()) == ["x0_a"]
+
+
+def test_whole_numbers_are_one_level_whatever_their_type():
+    encoder = CategoryEncoder(min_frequency=1).fit(np.array([[1], [2], [3]]))
+    for again in [np.array([[1.0], [np.nan]]), np.array([["1"], [None]], dtype=object)]:
+        np.testing.assert_array_equal(encoder.transform(again), [[1, 0, 0], [0, 0, 0]])
+
+
+def test_levels_of_several_types_in_one_column():
+    X = np.array([["a"], [1], [2.5], [date(2024, 1, 1)], [True]], dtype=object)
+    encoder = CategoryEncoder(min_frequency=1).fit(X)
+    assert encoder.levels_ == [["1", "2.5", "2024-01-01", "True", "a"]]
+    assert np.all(encoder.transform(X).sum(axis=1) == 1)
+
+
+MOMENTS = [datetime(2024, 2, 29, 18, 30), None, datetime(1969, 12, 31, 6)]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"at": pd.to_datetime(pd.Series(MOMENTS))}),
+        pd.DataFrame({"at": pd.to_datetime(pd.Series(MOMENTS)).dt.tz_localize("Asia/Tokyo")}),
+        pd.DataFrame({"at": pd.Series(MOMENTS, dtype=object)}),
+        pl.DataFrame({"at": MOMENTS}),
+        pl.DataFrame({"at": pl.Series(MOMENTS).dt.replace_time_zone("Asia/Tokyo")}),
+        np.array(MOMENTS, dtype="M8[s]").reshape(-1, 1),
+    ],
+    ids=["pandas", "pandas in a zone", "objects", "polars", "polars in a zone", "array"],
+)
+def test_dates_in_parts(frame):
+    parts = ["days", "year", "month", "day", "day_of_year", "weekday", "hour"]
+    encoder = DateEncoder(parts).fit(frame)
+    assert encoder.parts_ == [[*parts, "missing"]]
+    days = (date(2024, 2, 29) - date(1970, 1, 1)).days
+    np.testing.assert_allclose(
+        encoder.transform(frame),
+        [
+            [days + 18.5 / 24, 2024, 2, 29, 60, date(2024, 2, 29).weekday(), 18.5, 0],
+            [np.nan] * 7 + [1],
+            [-0.75, 1969, 12, 31, 365, date(1969, 12, 31).weekday(), 6, 0],
+        ],
+    )
+    assert DateEncoder(parts, add_indicator=False).fit(frame).parts_ == [parts]
+
+
+def test_parts_of_dates_that_do_not_vary_are_left_out():
+    days = [date(2024, 5, day) for day in [1, 8, 22]]
+    encoder = DateEncoder().fit(pl.DataFrame({"on": days}))
+    assert list(encoder.get_feature_names_out()) == ["on_days", "on_day"]
+    never = DateEncoder().fit(np.full((2, 1), "NaT", dtype="M8[D]"))
+    assert never.parts_ == [["days"]]
+
+
+def test_strings_and_seconds_are_dates():
+    moment = datetime(2024, 2, 29, 18, 30)
+    expected = DateEncoder().fit_transform(np.array([[moment], [moment + timedelta(9)]]))
+    since = (moment - datetime(1970, 1, 1)).total_seconds()
+    for X in [
+        np.array([["2024-02-29T18:30"], ["2024-03-09T18:30"]], dtype=object),
+        np.array([[since], [since + 9 * 86400]]),
+    ]:
+        np.testing.assert_allclose(DateEncoder().fit_transform(X), expected)
+
+
+@pytest.mark.parametrize("parts", ["days", [], ["days", "century"]])
+def test_parts_that_there_are_not(parts):
+    with pytest.raises(ValueError, match="parts must be a list out of"):
+        DateEncoder(parts).fit(np.array([["2020-01-01"]], dtype="M8[D]"))
+
+
+def mixed(n_rows, seed=0):
+    """A table of columns of every kind, as pandas holds them, with gaps."""
+    rng = np.random.default_rng(seed)
+    moments = pd.Series(pd.date_range("2020-01-01", periods=n_rows, freq="7h"))
+    gaps = rng.random(n_rows) < 0.1
+    return pd.DataFrame(
+        {
+            "skewed": np.exp(3 * rng.normal(size=n_rows)),
+            "single": np.where(gaps, np.nan, rng.normal(size=n_rows)).astype(np.float32),
+            "whole": pd.Series(rng.integers(0, 9, n_rows), dtype="Int64").mask(gaps),
+            "objects": pd.Series(rng.normal(size=n_rows), dtype=object).mask(gaps, None),
+            "lasts": pd.to_timedelta(pd.Series(rng.integers(0, 99, n_rows)), unit="s").mask(gaps),
+            "constant": np.ones(n_rows),
+            "empty": np.full(n_rows, np.nan),
+            "none": pd.Series([None] * n_rows, dtype=object),
+            "flag": rng.random(n_rows) < 0.3,
+            "perhaps": pd.Series(rng.random(n_rows) < 0.3, dtype="boolean").mask(gaps),
+            "colour": levels(n_rows, seed),
+            "text": pd.Series(levels(n_rows, seed + 1), dtype="string"),
+            "grade": pd.Categorical(rng.integers(0, 3, n_rows)),
+            "id": [f"id{i}" for i in rng.integers(0, n_rows, n_rows)],
+            "at": moments.mask(gaps),
+        }
+    )
+
+
+@pytest.mark.parametrize("bins", [None, "quantile", "tree"])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_table_of_every_kind_of_column(bins, task):
+    X = mixed(1000)
+    y = (np.random.default_rng(0).random(1000) > 0.5) * 1 if task == "classification" else X["skewed"]
+    preprocessor = tabular_preprocessor(bins=bins, task=task, n_bins=8)
+    out = preprocessor.fit_transform(X, y)
+    names = list(preprocessor.get_feature_names_out())
+    assert isinstance(out, np.ndarray)
+    assert out.dtype == np.float32
+    assert out.shape == (1000, len(names))
+    assert len(set(names)) == len(names)
+    assert np.isfinite(out).all()
+    assert np.abs(out).max() <= 3
+    columns = {
+        kind: list(columns) for kind, _, columns in preprocessor.transformers_ if kind != "remainder"
+    }
+    numbers = ["skewed", "single", "whole", "objects", "lasts", "constant"]
+    assert columns.pop("number") == numbers
+    assert columns.pop("bins", numbers) == numbers
+    assert columns == {
+        "boolean": ["flag", "perhaps"],
+        "category": ["colour", "text", "grade"],
+        "many_levels": ["id"],
+        "date": ["at"],
+    }
+    assert not any("empty" in name or "none" in name for name in names)
+    by_name = dict(zip(names, out.T, strict=True))
+    np.testing.assert_array_equal(by_name["boolean__flag_True"], np.where(X["flag"], 1, -1))
+    np.testing.assert_array_equal(by_name["boolean__perhaps_True"] == 0, X["perhaps"].isna())
+    np.testing.assert_array_equal(by_name["number__missingindicator_objects"], X["objects"].isna())
+    np.testing.assert_allclose(by_name["number__objects"][X["objects"].isna()], 0, atol=1e-6)
+    np.testing.assert_array_equal(by_name["number__constant"], 0)
+    np.testing.assert_array_equal(by_name["date__at_missing"] > 0, X["at"].isna())
+    np.testing.assert_array_equal(by_name["category__grade_2"], X["grade"] == 2)
+    assert "category__colour_odd" in names
+    seconds = RobustSmoothScaler().fit_transform(X[["lasts"]].apply(lambda c: c.dt.total_seconds()))
+    np.testing.assert_allclose(by_name["number__lasts"], np.nan_to_num(seconds[:, 0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("bins", [None, "quantile", "tree"])
+def test_tables_come_out_alike_whatever_holds_them(bins):
+    X, y = mixed(500).drop(columns="grade"), np.arange(500) % 2  # numbers, but for pandas' dtype
+    expected = tabular_preprocessor(bins=bins).fit(X, y)
+    for other in [X.astype(object), pl.from_pandas(X)]:
+        fitted = tabular_preprocessor(bins=bins).fit(other, y)
+        assert list(fitted.get_feature_names_out()) == list(expected.get_feature_names_out())
+        np.testing.assert_allclose(fitted.transform(other), expected.transform(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_tables_come_out_as_frames(library):
+    X, y = mixed(300), np.arange(300) % 2
+    expected = tabular_preprocessor().fit_transform(X, y)
+    preprocessor = tabular_preprocessor().set_output(transform=library)
+    out = preprocessor.fit_transform(X, y)
+    assert type(out).__module__.startswith(library)
+    assert list(out.columns) == list(preprocessor.get_feature_names_out())
+    np.testing.assert_allclose(out.to_numpy(), expected, atol=1e-6)
+
+
+def test_plain_arrays_need_no_names():
+    X = skewed(60).astype(np.float32)
+    X[0, 0], X[1, 1] = np.nan, np.inf
+    preprocessor = tabular_preprocessor()
+    out = preprocessor.fit_transform(X)
+    assert list(preprocessor.get_feature_names_out()) == [
+        "number__x0",
+        "number__x1",
+        "number__x2",
+        "number__missingindicator_x0",
+    ]
+    expected = RobustSmoothScaler().fit_transform(X)
+    expected[0, 0] = 0
+    np.testing.assert_allclose(out[:, :3], expected, atol=1e-6)
+    again = pickle.loads(pickle.dumps(preprocessor)).transform(X)
+    np.testing.assert_array_equal(again, out)
+    np.testing.assert_array_equal(clone(preprocessor).fit_transform(X), out)
+
+
+def test_new_gaps_and_levels_and_dtypes_are_transformed():
+    X, y = mixed(300), np.arange(300) % 2
+    preprocessor = tabular_preprocessor().fit(X, y)
+    blank = pd.DataFrame({name: [None] for name in X.columns})
+    out = dict(zip(preprocessor.get_feature_names_out(), preprocessor.transform(blank)[0], strict=True))
+    for name, value in out.items():
+        if name.startswith(("boolean", "category")):
+            assert value == 0
+        if "missingindicator" in name:
+            assert value == 1
+    shuffled = preprocessor.transform(X[X.columns[::-1]])
+    np.testing.assert_array_equal(shuffled, preprocessor.transform(X))
+
+
+def test_many_levels():
+    X, y = mixed(300)[["id"]], np.arange(300) % 2
+    out = tabular_preprocessor().fit_transform(X, y)
+    values = TargetEncoder(random_state=0).fit_transform(X, y)
+    np.testing.assert_allclose(out, RobustSmoothScaler().fit_transform(values), atol=1e-6)
+    np.testing.assert_array_equal(out, tabular_preprocessor().fit_transform(X, y))  # no chance
+    one_hot = tabular_preprocessor(many_levels="one-hot", min_frequency=1).fit_transform(X)
+    assert one_hot.shape == (300, X["id"].nunique())
+    assert tabular_preprocessor(many_levels="drop").fit_transform(X.assign(n=y)).shape == (300, 1)
+    assert tabular_preprocessor(max_levels=300).fit_transform(X).shape[1] > 1
+
+
+def test_counts_are_encoded_by_their_mean_where_the_task_is_regression():
+    X, y = mixed(300)[["id"]], np.arange(300) % 30
+    assert tabular_preprocessor(task="regression").fit_transform(X, y).shape == (300, 1)
+    assert tabular_preprocessor(task="classification").fit_transform(X, y).shape == (300, 30)
+
+
+def test_indicators_and_dtype_are_optional():
+    X, y = mixed(300), np.arange(300) % 2
+    preprocessor = tabular_preprocessor(missing_indicators=False, dtype="float64", date_parts=["year"])
+    out = preprocessor.fit_transform(X, y)
+    assert out.dtype == np.float64
+    assert not any("missing" in name for name in preprocessor.get_feature_names_out())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bins", "uniform"),
+        ("n_bins", 0),
+        ("min_samples_leaf", 0),
+        ("missing_indicators", "no"),
+        ("min_frequency", 0),
+        ("max_levels", -1),
+        ("many_levels", "hash"),
+        ("date_parts", "days"),
+        ("task", "rank"),
+        ("dtype", "int8"),
+        ("random_state", "seed"),
+    ],
+)
+def test_parameters_of_the_preprocessor_are_checked(name, value):
+    with pytest.raises(ValueError, match=name):
+        tabular_preprocessor(**{name: value})
+
+
+def test_decimals_and_durations_of_python_are_numbers():
+    X = np.array([[Decimal("1.5"), timedelta(seconds=2)], [Decimal(3), None], [None, timedelta(1)]])
+    preprocessor = tabular_preprocessor().fit(X)
+    assert preprocessor.transformers_[0][2] == [0, 1]
+    scaler = preprocessor.named_transformers_["number"][1]
+    np.testing.assert_array_equal(scaler.center_, [2.25, 43201])
