@@ -7,6 +7,7 @@ calls it.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class Network(nn.Module):
         super().__init__()
         sizes = [n_in, *recipe.hidden, n_out]
         self.scale = nn.Parameter(torch.ones(n_in)) if recipe.scale else None
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.activation = ACTIVATIONS[recipe.activation]()
         self.dropout = nn.Dropout(recipe.dropout)
         for linear in self.linears:
@@ -92,16 +93,19 @@ class Network(nn.Module):
 
     def groups(self, recipe):
         """Parameter groups with the factor of the rate of each."""
+        # Under the neural-tangent parametrisation these rates are not divided by sqrt(256), as those of
+        # the weights between hidden layers are.
+        base = 16 if recipe.layer_rates else 1
         groups = []
         for linear in self.linears:
             rate = (256 / linear.in_features) ** 0.5 if recipe.layer_rates else 1.0
             # RealMLP decays by rate * decay of the unscaled parameters: the same share in each layer.
             decay = recipe.weight_decay / rate
             groups.append({"params": [linear.weight], "factor": rate, "weight_decay": decay})
-            bias = recipe.intercept_rate * (16 if recipe.layer_rates and recipe.intercept_rate != 1 else 1)
+            bias = recipe.intercept_rate * base
             groups.append({"params": [linear.bias], "factor": bias, "weight_decay": 0.0})
         if self.scale is not None:
-            factor = recipe.scale_rate * (16 if recipe.layer_rates and recipe.scale_rate != 1 else 1)
+            factor = recipe.scale_rate * base
             groups.append({"params": [self.scale], "factor": factor, "weight_decay": 0.0})
         return groups
 

@@ -1,4 +1,4 @@
-"""TabularMLPClassifier and TabularMLPRegressor: preprocessing, networks with settings for tables, averages."""
+"""TabularMLPClassifier and TabularMLPRegressor: preprocessing, networks and their average."""
 
 from abc import ABC, abstractmethod
 from functools import partial
@@ -195,8 +195,8 @@ class BaseTabular(BaseEstimator, ABC):
             validate_data(self, X, skip_check_array=True, reset=reset)
             if X.shape[0] == 0 or X.shape[1] == 0:
                 raise ValueError(
-                    f"X has {X.shape[0]} rows (sample(s)) and {X.shape[1]} columns (feature(s)), while a "
-                    "minimum of 1 of each is required."
+                    f"X has {X.shape[0]} rows (sample(s)) and {X.shape[1]} columns (feature(s)), while "
+                    "a minimum of 1 of each is required."
                 )
             return X
         finite = self.preprocessor is None or "allow-nan"
@@ -234,7 +234,7 @@ class BaseTabular(BaseEstimator, ABC):
         }
 
     def _can_split(self, y):
-        """Whether rows can be spared to validate on: some, and of the rarest class one for each part."""
+        """Whether rows can be spared to validate on, those of the rarest class among them."""
         n_held_out = ceil(self.validation_fraction * _num_samples(y))
         smallest = self._smallest_class(y)
         enough = smallest is None or (smallest[0] >= 2 and n_held_out >= smallest[1])

@@ -65,10 +65,13 @@ def test_members_are_averaged_and_differ():
     model = TabularMLPClassifier(**QUICK, n_members=3).fit(X, y)
     rows = model.preprocessor_.transform(X)
     each = [member.predict_proba(rows) for member in model.members_]
-    np.testing.assert_allclose(model.predict_proba(X), np.mean(each, axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(
+        model.predict_proba(X), np.mean(each, axis=0, dtype=np.float64), rtol=1e-6
+    )
     assert np.abs(each[0] - each[1]).max() > 1e-3
     np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))
-    assert model.n_iter_ == 60 and model.history_ is model.members_[0].history_
+    assert model.n_iter_ == 60
+    assert model.history_ is model.members_[0].history_
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, None])
@@ -84,7 +87,8 @@ def test_predictions_stay_within_the_range_of_targets():
     far = 20 * X
     clipped = TabularMLPRegressor(**QUICK, preprocessor=None).fit(X, y)
     free = clone(clipped).set_params(clip=False).fit(X, y)
-    assert clipped.predict(far).max() == y.max() and clipped.predict(far).min() == y.min()
+    assert clipped.predict(far).max() == y.max()
+    assert clipped.predict(far).min() == y.min()
     assert free.predict(far).max() > y.max()
     np.testing.assert_allclose(np.clip(free.predict(far), y.min(), y.max()), clipped.predict(far))
 
@@ -149,7 +153,8 @@ def test_a_class_with_one_member():
     y[:] = 0
     y[0] = 1
     model = TabularMLPClassifier(**QUICK).fit(X, y)
-    assert model.classes_.tolist() == [0, 1] and not model.members_[0].early_stopping
+    assert model.classes_.tolist() == [0, 1]
+    assert not model.members_[0].early_stopping
 
 
 def test_epochs_and_batches_go_by_the_rows():
@@ -165,8 +170,9 @@ def test_preprocessor_of_ones_own():
     X, y = load_iris(return_X_y=True)
     model = TabularMLPClassifier(**QUICK, preprocessor=StandardScaler()).fit(X, y)
     assert isinstance(model.preprocessor_, StandardScaler)
-    none = TabularMLPClassifier(**QUICK, preprocessor=None).fit(StandardScaler().fit_transform(X), y)
-    np.testing.assert_allclose(none.predict_proba(StandardScaler().fit_transform(X)), model.predict_proba(X))
+    scaled = StandardScaler().fit_transform(X)
+    none = TabularMLPClassifier(**QUICK, preprocessor=None).fit(scaled, y)
+    np.testing.assert_allclose(none.predict_proba(scaled), model.predict_proba(X))
     with pytest.raises(ValueError, match="bins='tree' is for preprocessor='auto'"):
         TabularMLPClassifier(preprocessor=None, bins="tree").fit(X, y)
 
