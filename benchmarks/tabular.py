@@ -279,7 +279,8 @@ def part_time(options, load):
     """Seconds of a fit, ours and PyTorch's."""
     print(f"Threads: {cpu_count()}\n")
     print(
-        "| data | ours, s | PyTorch, s | ratio | error, ours | error, PyTorch |\n|---|---|---|---|---|---|"
+        "| data | ours, s | PyTorch, s | ratio | error, ours | error, PyTorch |\n"
+        "|---|---|---|---|---|---|"
     )
     for name in ("california", "adult"):
         X, labels, task = load_set(name, load)

@@ -330,7 +330,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         As of `MLPClassifier`.
     learning_rate : str, Schedule or callable, default='cosine_log'
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
-    learning_rate_init : float, default=0.0025
+    learning_rate_init : float, default=0.005
         Largest rate.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
@@ -424,7 +424,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         bins=None,
         solver="adamw",
         learning_rate="cosine_log",
-        learning_rate_init=0.0025,
+        learning_rate_init=0.005,
         beta_1=0.9,
         beta_2=0.95,
         weight_decay=0.1,
@@ -600,7 +600,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         As of `MLPRegressor`.
     learning_rate : str, Schedule or callable, default='cosine_log'
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
-    learning_rate_init : float, default=0.0025
+    learning_rate_init : float, default=0.005
         Largest rate.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
@@ -692,7 +692,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         clip=True,
         solver="adamw",
         learning_rate="cosine_log",
-        learning_rate_init=0.0025,
+        learning_rate_init=0.005,
         beta_1=0.9,
         beta_2=0.95,
         weight_decay=0.1,
