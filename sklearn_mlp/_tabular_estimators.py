@@ -308,7 +308,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
 
     Columns are brought into shape by `sklearn_mlp.preprocessing.tabular_preprocessor`. The network that
     follows has settings that do on many tables: the recipe of RealMLP (Holzmüller et al. 2024) as far
-    as it pays here (``doc/tabular.md`` measures each part). A part of the rows is held out, and of all
+    as the networks here have it. A part of the rows is held out, and of all
     epochs the parameters that were best on it are kept. Several members, each with a seed and a split
     of its own, are averaged.
 
@@ -574,7 +574,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
 
     Columns are brought into shape by `sklearn_mlp.preprocessing.tabular_preprocessor`. The network that
     follows has settings that do on many tables: the recipe of RealMLP (Holzmüller et al. 2024) as far
-    as it pays here (``doc/tabular.md`` measures each part). Targets are standardised, and predictions
+    as the networks here have it. Targets are standardised, and predictions
     clipped to their range. A part of the rows is held out, and of all epochs the parameters that were
     best on it are kept. Several members, each with a seed and a split of its own, are averaged.
 
