@@ -9,6 +9,7 @@ from sklearn_mlp._network import Network
 from sklearn_mlp._onnx import register_skl2onnx
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._serialize import ModelFormatError, from_json, load_json
+from sklearn_mlp._tabular_estimators import TabularMLPClassifier, TabularMLPRegressor
 from sklearn_mlp._versions import show_versions
 
 __version__ = version("sklearn-mlp")
@@ -19,6 +20,8 @@ __all__ = [
     "MLPRegressor",
     "ModelFormatError",
     "Network",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
     "from_json",
     "load_json",
     "losses",
