@@ -17,7 +17,7 @@ requirements = .venv/bin/python -c 'import tomllib; \
 help:
 	@echo "make demo    train ours and scikit-learn's networks on real data and compare them"
 	@echo "make test    run the tests              (ARGS='-k lbfgs -x' goes to pytest, -n0 for one process)"
-	@echo "make lint    run ruff and cython-lint"
+	@echo "make lint    run ruff, cython-lint and mypy"
 	@echo "make bench   measure the speed, bars and all, for half an hour  (ARGS=--quick, ARGS=--help)"
 	@echo "make clean   remove .venv and everything that was built"
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 or newer) that .venv is made from."
@@ -28,16 +28,17 @@ demo: .venv/.package
 test: .venv/.package .venv/.test
 	@.venv/bin/pytest -n auto --dist worksteal $(ARGS)
 
-lint: .venv/.lint
+lint: .venv/.package .venv/.lint
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint sklearn_mlp
+	.venv/bin/mypy
 
 bench: .venv/.package
 	@.venv/bin/python benchmarks/compare.py $(ARGS)
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find benchmarks examples sklearn_mlp tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.created:

@@ -1,22 +1,40 @@
 """MLPClassifier and MLPRegressor: labels, probabilities and documentation."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from scipy.special import log_expit, log_softmax
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import BaseMultilayerPerceptron
 from sklearn_mlp._loss import LOSSES, Loss, apply_link
 from sklearn_mlp._predict import PREDICTION, PROBA, array_or_error
+from sklearn_mlp._typing import (
+    Activation,
+    Activations,
+    Array,
+    Matrix,
+    RandomState,
+    Rates,
+    ScheduleFunction,
+    Score,
+    Scores,
+    Sizes,
+    available_if,
+    fit_context,
+)
+from sklearn_mlp.schedules import Schedule
 
 
 class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
@@ -199,52 +217,53 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         **BaseMultilayerPerceptron._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
 
     loss = "log_loss"
+    classes_: Array
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: Activations = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        dtype="auto",
-        weight_init="auto",
-        dropout=0.0,
-        label_smoothing=0.0,
-        class_weight=None,
-        weight_decay=0.01,
-        max_grad_norm=None,
-        gradient_accumulation_steps=1,
-        scoring=None,
-        restore_best=None,
-        metrics=None,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule | ScheduleFunction = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dtype: str = "auto",
+        weight_init: str = "auto",
+        dropout: Rates = 0.0,
+        label_smoothing: float = 0.0,
+        class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = None,
+        gradient_accumulation_steps: int = 1,
+        scoring: Score | None = None,
+        restore_best: bool | None = None,
+        metrics: Scores | None = None,
+    ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -283,8 +302,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         )
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Matrix,
+        y: Matrix,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Update the model with one pass over the given data.
 
         Everything is validated before the model is touched. If training diverges, ValueError is
@@ -430,7 +455,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     # Prediction.
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> Array:
         """Raw scores: what the last layer computes, before softmax or the logistic function.
 
         Parameters
@@ -451,7 +476,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         raw = self._raw_scores(X)
         return raw.ravel() if raw.shape[1] == 1 else raw
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """Predict class labels, or label indicators.
 
         Parameters
@@ -475,7 +500,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return binarizer.inverse_transform(self._raw_scores(X), threshold=0.0)
         return self._predicted(X, PREDICTION)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> Array:
         """Predict the probability of each class.
 
         Parameters
@@ -498,7 +523,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         return self._predicted(X, PROBA)
 
-    def predict_proba_into(self, X, out):
+    def predict_proba_into(self, X: Matrix, out: Array) -> Array:
         """Write what `predict_proba` returns into an array of one's own.
 
         Parameters
@@ -538,7 +563,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return raw
         return np.hstack([-raw, raw])
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Matrix) -> Array:
         """Predict the logarithm of the probability of each class, from the raw scores.
 
         Parameters
@@ -760,7 +785,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         **BaseMultilayerPerceptron._parameter_constraints,
         "loss": [StrOptions({name for name, row in LOSSES.items() if not row[2]})],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
@@ -770,44 +795,44 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: str = "squared_error",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: Activations = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        dtype="auto",
-        output_activation="identity",
-        huber_delta=1.0,
-        quantile=0.5,
-        weight_init="auto",
-        dropout=0.0,
-        weight_decay=0.01,
-        max_grad_norm=None,
-        gradient_accumulation_steps=1,
-        scoring=None,
-        restore_best=None,
-        metrics=None,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule | ScheduleFunction = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dtype: str = "auto",
+        output_activation: Activation = "identity",
+        huber_delta: float = 1.0,
+        quantile: float = 0.5,
+        weight_init: str = "auto",
+        dropout: Rates = 0.0,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = None,
+        gradient_accumulation_steps: int = 1,
+        scoring: Score | None = None,
+        restore_best: bool | None = None,
+        metrics: Scores | None = None,
+    ) -> None:
         super().__init__(
             loss=loss,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -848,8 +873,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         )
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Matrix, y: Matrix, sample_weight: ArrayLike | None = None) -> Self:
         """Update the model with one pass over the given data.
 
         Everything is validated before the model is touched. If training diverges, ValueError is
@@ -908,7 +933,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             return np.nan
         return r2_score(targets, raw, sample_weight=sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """Predict targets.
 
         Parameters
