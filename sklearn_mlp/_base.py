@@ -388,11 +388,15 @@ class BaseMultilayerPerceptron(
     def _plan(self, incremental, held_out):
         """Check the parameters as far as they can be without the data."""
         if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            raise ValueError(
+                "partial_fit does not support early_stopping=True; set it to False, or use fit."
+            )
         if held_out[0] is None and (held_out[1] is not None or held_out[2] is not None):
-            raise ValueError("y_val and sample_weight_val were given without X_val.")
+            raise ValueError(
+                "y_val and sample_weight_val were given without X_val; give it, or leave them out."
+            )
         if held_out[0] is not None and held_out[1] is None:
-            raise ValueError("X_val was given without y_val, its targets.")
+            raise ValueError("X_val was given without y_val, its targets; give both or neither.")
         hidden = _hidden_layer_sizes(self.hidden_layer_sizes)
         kind = "classifier" if is_classifier(self) else "regressor"
         validated = self.early_stopping or held_out[0] is not None
@@ -493,7 +497,8 @@ class BaseMultilayerPerceptron(
             targets = self._encode_targets(y, X.dtype, y_name)
             if targets.shape[1] != loss.n_targets:
                 raise ValueError(
-                    f"y has {targets.shape[1]} columns and the model {loss.n_targets} outputs."
+                    f"y has {targets.shape[1]} columns and the model {loss.n_targets} outputs; give "
+                    "one for each, or fit afresh."
                 )
             weights = _kernel_weights(sample_weight, X, weight_name)
         except (TypeError, ValueError) as error:
@@ -667,7 +672,7 @@ class BaseMultilayerPerceptron(
         if held_out.size < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
+                f"your dataset. It has {held_out.size} rows and needs 2."
             )
         weights = None if data.sample_weight is None else data.sample_weight[held_out]
         _mean_weight(weights, None, "validation")
@@ -806,7 +811,9 @@ class BaseMultilayerPerceptron(
     def _fitted_network(self, wanted):
         network = vars(self).get("_network")
         if network is None:
-            raise AttributeError(f"this {type(self).__name__} has no {wanted} before it is fitted")
+            raise AttributeError(
+                f"this {type(self).__name__} has no {wanted} before it is fitted; call fit"
+            )
         return network
 
     def _replace_parameters(self, name, values):

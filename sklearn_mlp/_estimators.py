@@ -371,12 +371,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         unknown = np.setdiff1d(labels, self.classes_, assume_unique=True)
         if self._multilabel() and y.shape[1] != self.classes_.size:
             raise ValueError(
-                f"`y` has {y.shape[1]} labels per sample; the classes are {self.classes_}."
+                f"`y` has {y.shape[1]} labels per sample; the classes are {self.classes_}. Give a "
+                "column for each."
             )
         if which == "fit" and (unknown.size or labels.size != self.classes_.size):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {labels}"
+                f"call to fit. Previously got {self.classes_}, `y` has {labels}; fit afresh with "
+                "warm_start=False."
             )
         if unknown.size:
             known = {
@@ -386,7 +388,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             }[which]
             raise ValueError(
                 f"`{'y_val' if which == 'y_val' else 'y'}` has the classes {unknown}, which are not "
-                f"among those {known}: {self.classes_}."
+                f"among those {known}: {self.classes_}. Leave these rows out, or fit afresh with them."
             )
 
     def _class_weights(self, y, incremental):
@@ -424,13 +426,17 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
                 f"or 'balanced' for others; got {self.class_weight!r}."
             )
         if self._multilabel() and len(tables) != self.classes_.size:
-            raise ValueError(f"class_weight has {len(tables)} dicts for {self.classes_.size} labels.")
+            raise ValueError(
+                f"class_weight has {len(tables)} dicts for {self.classes_.size} labels; give one "
+                "for each."
+            )
         known = [0, 1] if self._multilabel() else self.classes_.tolist()
         for table in tables:
             unknown = [label for label in table if label not in known]
             if unknown:
                 raise ValueError(
-                    f"class_weight has weights for the classes {unknown}; there are {known}."
+                    f"class_weight has weights for the classes {unknown}; there are {known}. Leave the "
+                    "others out."
                 )
             for label, weight in table.items():
                 if not isinstance(weight, Real) or not 0 <= weight < np.inf:
@@ -909,10 +915,16 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         with np.errstate(over="ignore"):
             targets = np.ascontiguousarray(y.reshape(y.shape[0], -1), dtype=dtype)
         if not np.isfinite(targets).all():
-            raise ValueError(f"`y` has values too large for {dtype}.")
+            raise ValueError(
+                f"`y` has values too large for {dtype}; scale them (TransformedTargetRegressor) or use "
+                "a wider dtype."
+            )
         loss = self._loss.name if which == "y" else self.loss
         if loss == "poisson" and (targets < 0).any():
-            raise ValueError("loss='poisson' requires y >= 0; some values of `y` are negative.")
+            raise ValueError(
+                f"loss='poisson' requires y >= 0; some values of `y` are negative, down to "
+                f"{targets.min()}. Use another loss."
+            )
         return targets
 
     def _make_loss(self, targets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -61,7 +62,7 @@ class ParameterList(list[Any]):
         if isinstance(index, slice):
             targets, values = self[index], list(value)
             if len(targets) != len(values):
-                raise ValueError(f"{len(values)} arrays for {len(targets)} layers")
+                raise ValueError(f"{len(values)} arrays for {len(targets)} layers; give one for each.")
         else:
             targets, values = [self[index]], [value]
         values = [np.asarray(item) for item in values]
@@ -409,17 +410,23 @@ class Network:
             )
         limit = loss.n_outputs if loss.name == "log_loss" else 2
         if loss.takes_codes and not self._are_codes(y, limit):
-            raise ValueError(f"loss {loss.name!r} takes integers from 0 to {limit - 1} as y.")
+            found = sorted(set(y.ravel().tolist()), key=str)
+            raise ValueError(
+                f"loss {loss.name!r} takes integers from 0 to {limit - 1} as y; got "
+                f"{reprlib.repr(found)}. Number the classes."
+            )
         if sample_weight is not None:
             sample_weight = np.ascontiguousarray(
                 _check_sample_weight(sample_weight, X, dtype=self.dtype, ensure_non_negative=True)
             )
             if not sample_weight.any():
-                raise ValueError("sample_weight is zero for every row.")
+                raise ValueError("sample_weight is zero for every row; give some a weight.")
         with np.errstate(over="ignore"):
             y = np.ascontiguousarray(y, dtype=dtype)
         if not np.isfinite(y).all():
-            raise ValueError(f"y has values too large for {dtype}.")
+            raise ValueError(
+                f"y has values too large for {dtype}; scale them, or make a network with a wider dtype."
+            )
         return X, y, sample_weight
 
     @staticmethod

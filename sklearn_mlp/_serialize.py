@@ -302,7 +302,9 @@ def _utf8(text):
     if isinstance(text, bytes):
         return text
     if not isinstance(text, str):
-        raise TypeError(f"text must be str or bytes; got {type(text).__name__}")
+        raise TypeError(
+            f"text must be str or bytes; got {type(text).__name__}. For a file use load_json."
+        )
     try:
         return text.encode()
     except UnicodeEncodeError as error:

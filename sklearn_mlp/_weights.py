@@ -183,7 +183,8 @@ def _members(archive, arrays, path):
         # Only these are unpacked a few kilobytes at a time, however much there is to come.
         if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise ValueError(
-                f"{path}: {name} is compressed by a method that numpy.savez_compressed does not use."
+                f"{path}: {name} is compressed by a method that numpy.savez_compressed does not "
+                "use; write it with that."
             )
     return members
 
@@ -216,7 +217,7 @@ def _read_bytes(member, out):
     while filled < out.size:
         part = member.read(min(CHUNK, out.size - filled))
         if not part:
-            raise ValueError(f"ends after {filled} of {out.size} bytes.")
+            raise ValueError(f"ends after {filled} of {out.size} bytes; the file is damaged.")
         out[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
         filled += len(part)
     if member.read(1):

@@ -48,7 +48,10 @@ SLACK = 1e-6
 def _fraction_done(epochs: Array, n_epochs: float | None) -> Array:
     """The fraction of training done, 1 beyond its end."""
     if n_epochs is None:
-        raise ValueError("n_epochs is None, and this schedule spreads over the whole of training.")
+        raise ValueError(
+            "n_epochs is None, and this schedule spreads over the whole of training; give the number "
+            "of its epochs."
+        )
     return np.clip(epochs / n_epochs, 0, 1) if n_epochs > 0 else np.ones_like(epochs)
 
 
