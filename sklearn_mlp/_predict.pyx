@@ -184,7 +184,8 @@ cdef class Predictor:
                 or params.shape != (network.layers.n_params,)):
             raise TypeError(
                 f"params of shape {params.shape} and dtype {params.dtype} for a network of "
-                f"{network.layers.n_params} parameters of {self.dtype}; give it such an array, in C order")
+                f"{network.layers.n_params} parameters of {self.dtype}; give it such an array, in "
+                "C order")
         self.params = params
         self.spec.params = cnp.PyArray_DATA(self.params)
         self._take_layers(network.layers)
@@ -295,7 +296,8 @@ cdef class Predictor:
                 f"X has {X.shape[0]} rows; this predictor was made for max_batch={self.max_batch}. "
                 "Make one with a larger max_batch, or give fewer rows")
         raise ValueError(
-            f"X must be aligned and in C order; got strides {X.strides} for shape {X.shape}. X.copy() is")
+            f"X must be aligned and in C order; got strides {X.strides} for shape {X.shape}. "
+            "X.copy() is")
 
     cdef Py_ssize_t _exact_rows(self, X) noexcept:
         """The rows of an array that can be read as it is, but for numbers that are not finite; or 0."""
@@ -345,7 +347,8 @@ cdef class Predictor:
                 f"strides {out.strides} for shape {out.shape}. numpy.empty makes such an array")
         if _overlap(array, X) or _overlap(array, self.params):
             raise ValueError(
-                "out must not share memory with X or with the model's parameters; give an array of its own")
+                "out must not share memory with X or with the model's parameters; give an array of its "
+                "own")
         return what
 
     def _out_dtypes(self, int what, int n_dims):

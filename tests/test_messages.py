@@ -9,6 +9,8 @@ from scipy.sparse import coo_array
 from sklearn_mlp import MLPClassifier, MLPRegressor, Network
 from sklearn_mlp._activations import activate, backpropagate
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 X = np.linspace(-1, 1, 24).reshape(12, 2)
 Y = np.arange(12) % 3
 
