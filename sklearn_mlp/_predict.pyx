@@ -155,8 +155,8 @@ cdef class Predictor:
             LINE + self.n_threads * (s.part_bytes + <Py_ssize_t> sizeof(Py_ssize_t)))
         if self.memory is NULL:
             raise MemoryError(
-                f"a predictor of {self.n_threads} times {s.part_bytes} bytes does not fit into memory; make "
-                "it with a smaller max_batch")
+                f"a predictor of {self.n_threads} times {s.part_bytes} bytes does not fit into memory; "
+                "make it with a smaller max_batch")
         s.scratch = <char*> _whole_lines(<Py_ssize_t> self.memory)
         s.stopped = <Py_ssize_t*> (s.scratch + self.n_threads * s.part_bytes)
         return 0
