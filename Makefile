@@ -17,7 +17,7 @@ requirements = .venv/bin/python -c 'import tomllib; \
 help:
 	@echo "make demo    train ours and scikit-learn's networks on real data and compare them"
 	@echo "make test    run the tests              (ARGS='-k lbfgs -x' goes to pytest, -n0 for one process)"
-	@echo "make lint    run ruff and cython-lint"
+	@echo "make lint    run ruff, cython-lint and mypy"
 	@echo "make doc     build the site into doc/_build/html, examples and all; any warning is an error"
 	@echo "make bench   measure the speed, bars and all, for half an hour  (ARGS=--quick, ARGS=--help)"
 	@echo "make clean   remove .venv and everything that was built"
@@ -29,10 +29,11 @@ demo: .venv/.package
 test: .venv/.package .venv/.test
 	@.venv/bin/pytest -n auto --dist worksteal $(ARGS)
 
-lint: .venv/.lint
+lint: .venv/.package .venv/.lint
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint sklearn_mlp
+	.venv/bin/mypy
 
 doc: .venv/.package .venv/.doc
 	@.venv/bin/sphinx-build -W --keep-going -q -d doc/_build/doctrees -b html doc doc/_build/html $(ARGS)
@@ -43,7 +44,7 @@ bench: .venv/.package
 
 clean:
 	rm -rf doc/_build doc/auto_examples doc/generated
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find benchmarks doc examples sklearn_mlp tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.created:

@@ -164,11 +164,11 @@ def activate(
         int code = ACTIVATIONS[name].code
         floating* slopes_ = NULL
     if intercepts.shape[0] != z.shape[1]:
-        raise ValueError(f"{intercepts.shape[0]} intercepts for {z.shape[1]} units")
+        raise ValueError(f"{intercepts.shape[0]} intercepts for {z.shape[1]} units; give one for each")
     if slopes is not None and (slopes.shape[0] != z.shape[0] or slopes.shape[1] != z.shape[1]):
         raise ValueError(
             f"slopes of shape {(slopes.shape[0], slopes.shape[1])} for "
-            f"activations of shape {(z.shape[0], z.shape[1])}")
+            f"activations of shape {(z.shape[0], z.shape[1])}; give them the same shape")
     if z.shape[0] and z.shape[1]:
         if slopes is not None:
             slopes_ = &slopes[0, 0]
@@ -182,11 +182,14 @@ def backpropagate(
     """Multiply `delta` in place by the derivative of activation `name` where it has output `a`."""
     cdef int code = ACTIVATIONS[name].code
     if not ACTIVATIONS[name].from_output:
-        raise ValueError(f"the derivative of {name} is not a function of its output")
+        known = [other for other, row in ACTIVATIONS.items() if row.from_output]
+        raise ValueError(
+            f"the derivative of {name} is not a function of its output, as that of {known} is; take "
+            "the slopes of `activate`")
     if a.shape[0] != delta.shape[0] or a.shape[1] != delta.shape[1]:
         raise ValueError(
             f"activations of shape {(a.shape[0], a.shape[1])}, "
-            f"delta of shape {(delta.shape[0], delta.shape[1])}")
+            f"delta of shape {(delta.shape[0], delta.shape[1])}; give them the same shape")
     if a.shape[0] and a.shape[1]:
         multiply_by_derivative(
             code, negative_slope, &a[0, 0], &delta[0, 0], a.shape[0] * a.shape[1])

@@ -1,16 +1,21 @@
 """What MLPClassifier and MLPRegressor share: parameters, validation and fitted attributes."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 from warnings import warn
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context, is_classifier
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
@@ -40,6 +45,7 @@ from sklearn_mlp._report import FitReport
 from sklearn_mlp._serialize import JSONMixin
 from sklearn_mlp._sparse import kernel_input
 from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
+from sklearn_mlp._typing import Array, Matrix, Scores, fit_context
 from sklearn_mlp._validation import Holdout
 from sklearn_mlp._weights import WeightsMixin
 from sklearn_mlp.schedules import LEARNING_RATE_LIMIT, SCHEDULE_NAMES, Run, Schedule, make_run
@@ -151,7 +157,26 @@ class BaseMultilayerPerceptron(
 ):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _network: Network
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    t_: int
+    n_iter_: int
+    history_: FitReport
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    n_features_in_: int
+    feature_names_in_: Array
+
+    if TYPE_CHECKING:  # scikit-learn's own, which has no types
+
+        def score(self, X: Matrix, y: Matrix, sample_weight: ArrayLike | None = None) -> float: ...
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
         "solver": [StrOptions({"lbfgs", *SOLVERS})],
@@ -226,8 +251,17 @@ class BaseMultilayerPerceptron(
 
     # Fitting.
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Matrix,
+        y: Matrix,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: Matrix | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model to data matrix X and targets y.
 
         A `fit` that raises leaves the estimator as it was. Warnings are emitted when the fitted model
@@ -363,11 +397,15 @@ class BaseMultilayerPerceptron(
     def _plan(self, incremental, held_out):
         """Check the parameters as far as they can be without the data."""
         if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            raise ValueError(
+                "partial_fit does not support early_stopping=True; set it to False, or use fit."
+            )
         if held_out[0] is None and (held_out[1] is not None or held_out[2] is not None):
-            raise ValueError("y_val and sample_weight_val were given without X_val.")
+            raise ValueError(
+                "y_val and sample_weight_val were given without X_val; give it, or leave them out."
+            )
         if held_out[0] is not None and held_out[1] is None:
-            raise ValueError("X_val was given without y_val, its targets.")
+            raise ValueError("X_val was given without y_val, its targets; give both or neither.")
         hidden = _hidden_layer_sizes(self.hidden_layer_sizes)
         kind = "classifier" if is_classifier(self) else "regressor"
         validated = self.early_stopping or held_out[0] is not None
@@ -468,7 +506,8 @@ class BaseMultilayerPerceptron(
             targets = self._encode_targets(y, X.dtype, y_name)
             if targets.shape[1] != loss.n_targets:
                 raise ValueError(
-                    f"y has {targets.shape[1]} columns and the model {loss.n_targets} outputs."
+                    f"y has {targets.shape[1]} columns and the model {loss.n_targets} outputs; give "
+                    "one for each, or fit afresh."
                 )
             weights = _kernel_weights(sample_weight, X, weight_name)
         except (TypeError, ValueError) as error:
@@ -642,7 +681,7 @@ class BaseMultilayerPerceptron(
         if held_out.size < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
+                f"your dataset. It has {held_out.size} rows and needs 2."
             )
         weights = None if data.sample_weight is None else data.sample_weight[held_out]
         _mean_weight(weights, None, "validation")
@@ -702,7 +741,13 @@ class BaseMultilayerPerceptron(
 
     # The fitted model.
 
-    def evaluate(self, X, y, sample_weight=None, metrics=None):
+    def evaluate(
+        self,
+        X: Matrix,
+        y: Matrix,
+        sample_weight: ArrayLike | None = None,
+        metrics: Scores | None = None,
+    ) -> dict[str, float]:
         """The loss and metrics of the model on given data.
 
         Parameters
@@ -740,8 +785,8 @@ class BaseMultilayerPerceptron(
             metrics = default_metric(kind) if self.metrics is None else self.metrics
         elif wants_gradient_norm(metrics):
             raise ValueError("'gradient_norm' is a metric of training, not of a model; leave it out.")
-        metrics = resolve(metrics, kind=kind)
-        for metric in metrics:
+        resolved = resolve(metrics, kind=kind)
+        for metric in resolved:
             metric.check(self._loss.link, self._loss.n_outputs)
         data = self._validate_more(X, y, sample_weight, "X", self._loss, self._network.dtype)
         found = Holdout(
@@ -754,12 +799,12 @@ class BaseMultilayerPerceptron(
             sample_weight=data.sample_weight,
             fitted=self._as_fitted({}),
             score=None,
-            metrics=metrics,
+            metrics=resolved,
         ).evaluate()
         return {"loss": found.loss, **found.metrics}
 
     @property
-    def coefs_(self):
+    def coefs_(self) -> list[Array]:
         """list of ndarray of shape (n_in, n_out): the weights of each layer.
 
         The arrays are views of the model's parameters. Assigning an item writes into the model;
@@ -768,22 +813,24 @@ class BaseMultilayerPerceptron(
         return self._fitted_network("coefs_").coefs
 
     @coefs_.setter
-    def coefs_(self, values):
+    def coefs_(self, values: Sequence[ArrayLike]) -> None:
         self._replace_parameters("coefs", values)
 
     @property
-    def intercepts_(self):
+    def intercepts_(self) -> list[Array]:
         """list of ndarray of shape (n_out,): the intercepts of each layer; views as `coefs_`."""
         return self._fitted_network("intercepts_").intercepts
 
     @intercepts_.setter
-    def intercepts_(self, values):
+    def intercepts_(self, values: Sequence[ArrayLike]) -> None:
         self._replace_parameters("intercepts", values)
 
     def _fitted_network(self, wanted):
         network = vars(self).get("_network")
         if network is None:
-            raise AttributeError(f"this {type(self).__name__} has no {wanted} before it is fitted")
+            raise AttributeError(
+                f"this {type(self).__name__} has no {wanted} before it is fitted; call fit"
+            )
         return network
 
     def _replace_parameters(self, name, values):
@@ -816,7 +863,7 @@ class BaseMultilayerPerceptron(
         """Raw scores of shape (n_samples, n_outputs)."""
         return self._predicted(X, RAW)
 
-    def predict_into(self, X, out):
+    def predict_into(self, X: Matrix, out: Array) -> Array:
         """Write what `predict` returns into an array of one's own.
 
         Up to 16 rows that need no validation (an array in C order, of the model's dtype) are predicted
@@ -854,7 +901,7 @@ class BaseMultilayerPerceptron(
         """
         return self._predicted(X, PREDICTION, array_or_error(out))
 
-    def make_predictor(self, max_batch=1):
+    def make_predictor(self, max_batch: int = 1) -> Predictor:
         """Make an object that predicts with scratch of its own and allocates nothing.
 
         For rows that come one by one or a few at a time, from arrays that need no conversion. It has

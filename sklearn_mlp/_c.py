@@ -5,6 +5,8 @@ scope, $NAME the same in capitals, $real the type, and $f what ends the type's l
 An activation or link is the body of a function: a row in ``C_ACTIVATIONS`` or ``C_LINKS``.
 """
 
+from __future__ import annotations
+
 import re
 from importlib.metadata import version
 from string import Template
@@ -13,6 +15,7 @@ import numpy as np
 
 from sklearn_mlp._export import decimals, exported_model
 from sklearn_mlp._files import replacing
+from sklearn_mlp._typing import Path
 
 # Bodies of: $real activation($real x). Where exp(-|x|) has become 0, x is held, so that infinities do
 # not meet zeros.
@@ -445,7 +448,7 @@ def c_source(estimator, name, dtype=None):
 class CMixin:
     """`to_c` for the estimators."""
 
-    def to_c(self, path=None, name="model", *, dtype=None):
+    def to_c(self, path: Path | None = None, name: str = "model", *, dtype: str | None = None) -> str:
         """Export the fitted model as one file of C99 without dependencies.
 
         It defines, for a model named "model" that computes in float32,

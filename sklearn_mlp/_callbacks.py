@@ -2,11 +2,13 @@
 
 from functools import partial
 
+__all__ = ["CallbackSupportMixin", "EpochTasks", "epoch_tasks"]
+
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """What takes its place in scikit-learn 1.7 and 1.8: estimators there have no callbacks."""
 
 

@@ -106,8 +106,9 @@ class LossCurveDisplay:
             scikit-learn's whose last step or best estimator is one. Several are named by the keys of
             the dict; in a list by their place, from "fit 1" on.
         metrics : str or list of str, default=None
-            Metrics to draw below the losses: names in `history_`, without "val_" for training and
-            validation rows together, as far as they were recorded; "score" for the validation score.
+            Metrics to draw below the losses: names in `history_`, without their prefix ``val_`` for
+            training and validation rows together, as far as they were recorded; "score" for the
+            validation score.
         learning_rate : bool, default=False
             Whether to draw the learning rates on a second axis.
         mark_best : bool, default=True

@@ -1,22 +1,40 @@
 """MLPClassifier and MLPRegressor: labels, probabilities and documentation."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from scipy.special import log_expit, log_softmax
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import BaseMultilayerPerceptron
 from sklearn_mlp._loss import LOSSES, Loss, apply_link
 from sklearn_mlp._predict import PREDICTION, PROBA, array_or_error
+from sklearn_mlp._typing import (
+    Activation,
+    Activations,
+    Array,
+    Matrix,
+    RandomState,
+    Rates,
+    ScheduleFunction,
+    Score,
+    Scores,
+    Sizes,
+    available_if,
+    fit_context,
+)
+from sklearn_mlp.schedules import Schedule
 
 
 class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
@@ -199,52 +217,53 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         **BaseMultilayerPerceptron._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
 
     loss = "log_loss"
+    classes_: Array
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: Activations = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        dtype="auto",
-        weight_init="auto",
-        dropout=0.0,
-        label_smoothing=0.0,
-        class_weight=None,
-        weight_decay=0.01,
-        max_grad_norm=None,
-        gradient_accumulation_steps=1,
-        scoring=None,
-        restore_best=None,
-        metrics=None,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule | ScheduleFunction = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dtype: str = "auto",
+        weight_init: str = "auto",
+        dropout: Rates = 0.0,
+        label_smoothing: float = 0.0,
+        class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = None,
+        gradient_accumulation_steps: int = 1,
+        scoring: Score | None = None,
+        restore_best: bool | None = None,
+        metrics: Scores | None = None,
+    ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -283,8 +302,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         )
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Matrix,
+        y: Matrix,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Update the model with one pass over the given data.
 
         Everything is validated before the model is touched. If training diverges, ValueError is
@@ -355,12 +380,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         unknown = np.setdiff1d(labels, self.classes_, assume_unique=True)
         if self._multilabel() and y.shape[1] != self.classes_.size:
             raise ValueError(
-                f"`y` has {y.shape[1]} labels per sample; the classes are {self.classes_}."
+                f"`y` has {y.shape[1]} labels per sample; the classes are {self.classes_}. Give a "
+                "column for each."
             )
         if which == "fit" and (unknown.size or labels.size != self.classes_.size):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {labels}"
+                f"call to fit. Previously got {self.classes_}, `y` has {labels}; fit afresh with "
+                "warm_start=False."
             )
         if unknown.size:
             known = {
@@ -370,7 +397,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             }[which]
             raise ValueError(
                 f"`{'y_val' if which == 'y_val' else 'y'}` has the classes {unknown}, which are not "
-                f"among those {known}: {self.classes_}."
+                f"among those {known}: {self.classes_}. Leave these rows out, or fit afresh with them."
             )
 
     def _class_weights(self, y, incremental):
@@ -408,13 +435,17 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
                 f"or 'balanced' for others; got {self.class_weight!r}."
             )
         if self._multilabel() and len(tables) != self.classes_.size:
-            raise ValueError(f"class_weight has {len(tables)} dicts for {self.classes_.size} labels.")
+            raise ValueError(
+                f"class_weight has {len(tables)} dicts for {self.classes_.size} labels; give one "
+                "for each."
+            )
         known = [0, 1] if self._multilabel() else self.classes_.tolist()
         for table in tables:
             unknown = [label for label in table if label not in known]
             if unknown:
                 raise ValueError(
-                    f"class_weight has weights for the classes {unknown}; there are {known}."
+                    f"class_weight has weights for the classes {unknown}; there are {known}. Leave the "
+                    "others out."
                 )
             for label, weight in table.items():
                 if not isinstance(weight, Real) or not 0 <= weight < np.inf:
@@ -439,7 +470,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     # Prediction.
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> Array:
         """Raw scores: what the last layer computes, before softmax or the logistic function.
 
         Parameters
@@ -468,7 +499,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         raw = self._raw_scores(X)
         return raw.ravel() if raw.shape[1] == 1 else raw
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """Predict class labels, or label indicators.
 
         Parameters
@@ -500,7 +531,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return binarizer.inverse_transform(self._raw_scores(X), threshold=0.0)
         return self._predicted(X, PREDICTION)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> Array:
         """Predict the probability of each class.
 
         Parameters
@@ -532,7 +563,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         return self._predicted(X, PROBA)
 
-    def predict_proba_into(self, X, out):
+    def predict_proba_into(self, X: Matrix, out: Array) -> Array:
         """Write what `predict_proba` returns into an array of one's own.
 
         Parameters
@@ -582,7 +613,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return raw
         return np.hstack([-raw, raw])
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Matrix) -> Array:
         """Predict the logarithm of the probability of each class, from the raw scores.
 
         Parameters
@@ -812,7 +843,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         **BaseMultilayerPerceptron._parameter_constraints,
         "loss": [StrOptions({name for name, row in LOSSES.items() if not row[2]})],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
@@ -822,44 +853,44 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: str = "squared_error",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: Activations = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        dtype="auto",
-        output_activation="identity",
-        huber_delta=1.0,
-        quantile=0.5,
-        weight_init="auto",
-        dropout=0.0,
-        weight_decay=0.01,
-        max_grad_norm=None,
-        gradient_accumulation_steps=1,
-        scoring=None,
-        restore_best=None,
-        metrics=None,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule | ScheduleFunction = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dtype: str = "auto",
+        output_activation: Activation = "identity",
+        huber_delta: float = 1.0,
+        quantile: float = 0.5,
+        weight_init: str = "auto",
+        dropout: Rates = 0.0,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = None,
+        gradient_accumulation_steps: int = 1,
+        scoring: Score | None = None,
+        restore_best: bool | None = None,
+        metrics: Scores | None = None,
+    ) -> None:
         super().__init__(
             loss=loss,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -900,8 +931,8 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         )
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Matrix, y: Matrix, sample_weight: ArrayLike | None = None) -> Self:
         """Update the model with one pass over the given data.
 
         Everything is validated before the model is touched. If training diverges, ValueError is
@@ -945,10 +976,16 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         with np.errstate(over="ignore"):
             targets = np.ascontiguousarray(y.reshape(y.shape[0], -1), dtype=dtype)
         if not np.isfinite(targets).all():
-            raise ValueError(f"`y` has values too large for {dtype}.")
+            raise ValueError(
+                f"`y` has values too large for {dtype}; scale them (TransformedTargetRegressor) or use "
+                "a wider dtype."
+            )
         loss = self._loss.name if which == "y" else self.loss
         if loss == "poisson" and (targets < 0).any():
-            raise ValueError("loss='poisson' requires y >= 0; some values of `y` are negative.")
+            raise ValueError(
+                f"loss='poisson' requires y >= 0; some values of `y` are negative, down to "
+                f"{targets.min()}. Use another loss."
+            )
         return targets
 
     def _make_loss(self, targets):
@@ -969,7 +1006,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
             return np.nan
         return r2_score(targets, raw, sample_weight=sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Array:
         """Predict targets.
 
         Parameters

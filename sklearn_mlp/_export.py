@@ -77,7 +77,7 @@ def exported_model(estimator, dtype=None):
         if not all(np.isfinite(values).all() for values in arrays):
             raise ValueError(
                 f"coefs_[{i}] or intercepts_[{i}] has numbers that are not finite in {dtype}; such a "
-                "model cannot be exported."
+                "model cannot be exported. Use a wider dtype, or fit it again."
             )
         layers.append(Layer(*arrays, *network.activations[i]))
     task = _task(estimator)
@@ -125,10 +125,19 @@ def plain_labels(classes):
         return labels
     # Dates to the nanosecond become integers in a list.
     if classes.dtype.kind in "mM" or not all(isinstance(label, int | float) for label in labels):
-        raise TypeError(f"only labels that are integers or strings can be exported; got {classes!r}.")
+        raise TypeError(
+            f"only labels that are integers or strings can be exported; got {classes!r}. "
+            "Fit with such labels."
+        )
     integers = [int(label) for label in labels]
     if integers != labels:
-        raise ValueError(f"labels that are numbers must be integers to be exported; got {classes!r}.")
+        raise ValueError(
+            f"labels that are numbers must be integers to be exported; got {classes!r}. "
+            "Fit with such labels."
+        )
     if not -(2**63) <= min(integers) <= max(integers) < 2**63:
-        raise ValueError(f"labels must lie within 64-bit integers to be exported; got {classes!r}.")
+        raise ValueError(
+            f"labels must lie within 64-bit integers to be exported; got {classes!r}. "
+            "Fit with such labels."
+        )
     return integers

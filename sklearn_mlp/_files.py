@@ -34,7 +34,7 @@ def replacing(path):
         raise ValueError(f"{given!r} is not the path of a file; add a name to it.")
     path = os.path.realpath(given)
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path} is not an ordinary file and cannot be replaced.")
+        raise ValueError(f"{path} is not an ordinary file and cannot be replaced; give another path.")
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".{token_hex(8)}.tmp")
     try:

@@ -91,7 +91,7 @@ class RawMetric(Metric):
     def check(self, link, n_outputs):
         reason = self.misfit and self.misfit(link, n_outputs)
         if reason:
-            raise ValueError(f"metric {self.name!r} {reason}.")
+            raise ValueError(f"metric {self.name!r} {reason}. Leave it out.")
 
     def from_raw(self, raw, targets, link, sample_weight=None):
         """Compute the metric. No argument is changed.
@@ -310,10 +310,14 @@ def resolve(metrics, *, kind):
     names = [metric.name for metric in resolved] + [GRADIENT_NORM] * sum(map(_is_gradient_norm, given))
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"metrics must have different names; {name!r} comes more than once.")
+            raise ValueError(
+                f"metrics must have different names; {name!r} comes more than once. "
+                "Leave it out, or give the function another __name__."
+            )
         if name in RESERVED:
             raise ValueError(
-                f"a metric cannot be called {name!r}: the history has a column 'val_{name}' already."
+                f"a metric cannot be called {name!r}: the history has a column 'val_{name}' already. "
+                "Rename it."
             )
     return resolved
 

@@ -1,9 +1,15 @@
 """The network: sizes, activations and one flat vector of parameters."""
 
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
@@ -14,24 +20,28 @@ from sklearn_mlp._loss import Loss
 from sklearn_mlp._memory import empty_vector, require_memory
 from sklearn_mlp._sparse import kernel_input
 from sklearn_mlp._threads import n_threads_for, still_available, team
+from sklearn_mlp._typing import Activation, Activations, Array, Matrix, RandomState
 
 # Values drawn at a time when weights are initialised: RandomState draws float64, the parameters may
 # be float32, and a second copy of a large layer is not wanted.
 DRAW = 1 << 16
 
 
-def _uniform(bound):
+Draw = Callable[[np.random.RandomState, int], Array]
+
+
+def _uniform(bound: float) -> Draw:
     return lambda random_state, n: random_state.uniform(-bound, bound, n)
 
 
-def _normal(variance):
+def _normal(variance: float) -> Draw:
     return lambda random_state, n: random_state.normal(0.0, np.sqrt(variance), n)
 
 
 # Initial weights of a layer, by name: a function of (n_in, n_out, activation, its negative slope) that
 # returns how n numbers are drawn. Intercepts begin at zero. Half the variance of its input passes a
 # rectifier, (1 + slope^2) / 2 of it a leaky one: that is the gain of the He rules.
-INITIALIZATIONS = {
+INITIALIZATIONS: dict[str, Callable[..., Draw]] = {
     "glorot_uniform": lambda n_in, n_out, name, slope: _uniform(np.sqrt(6.0 / (n_in + n_out))),
     "glorot_normal": lambda n_in, n_out, name, slope: _normal(2.0 / (n_in + n_out)),
     "he_uniform": lambda n_in, n_out, name, slope: _uniform(np.sqrt(6.0 / (1 + slope**2) / n_in)),
@@ -45,14 +55,14 @@ INITIALIZATIONS = {
 AUTOMATIC = {"he": "he_normal", "lecun": "lecun_normal", "glorot": "glorot_uniform"}
 
 
-class ParameterList(list):
+class ParameterList(list[Any]):
     """A list of views into the parameter vector: assigning an item writes into the vector."""
 
     def __setitem__(self, index, value):
         if isinstance(index, slice):
             targets, values = self[index], list(value)
             if len(targets) != len(values):
-                raise ValueError(f"{len(values)} arrays for {len(targets)} layers")
+                raise ValueError(f"{len(values)} arrays for {len(targets)} layers; give one for each.")
         else:
             targets, values = [self[index]], [value]
         values = [np.asarray(item) for item in values]
@@ -132,7 +142,15 @@ class Network:
     True
     """
 
-    def __init__(self, sizes, activations, dtype):
+    params: Array
+    layers: LayerTable
+    sizes: tuple[int, ...]
+    activations: list[tuple[str, float]]
+    dtype: np.dtype[Any]
+
+    def __init__(
+        self, sizes: Sequence[int], activations: Sequence[tuple[str, float]], dtype: DTypeLike
+    ) -> None:
         self.sizes = tuple(int(size) for size in sizes)
         self.dtype = np.dtype(dtype)
         require_memory(
@@ -144,14 +162,14 @@ class Network:
     @classmethod
     def from_sizes(
         cls,
-        sizes,
-        activation="relu",
+        sizes: Sequence[int],
+        activation: Activations = "relu",
         *,
-        output_activation="identity",
-        weight_init="auto",
-        random_state=None,
-        dtype="float32",
-    ):
+        output_activation: Activation = "identity",
+        weight_init: str = "auto",
+        random_state: RandomState = None,
+        dtype: DTypeLike = "float32",
+    ) -> Self:
         """A network with initial parameters.
 
         Parameters
@@ -188,33 +206,40 @@ class Network:
         return network
 
     @staticmethod
-    def count(sizes):
+    def count(sizes: Sequence[int]) -> int:
         """Parameters of a network with layers of these sizes."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
     @classmethod
-    def training_values(cls, sizes, n_vectors, batch_rows, gathered, outputs_of):
+    def training_values(
+        cls, sizes: Sequence[int], n_vectors: int, batch_rows: int, gathered: bool, outputs_of: int
+    ) -> int:
         """Numbers that a training holds: `n_vectors` as long as the parameters, blocks of
         `batch_rows`, and the outputs of `outputs_of` rows."""
         block = 3 * sum(sizes[1:]) + (sizes[0] if gathered else 0)  # activations, slopes, deltas
         return cls.count(sizes) * n_vectors + batch_rows * block + outputs_of * sizes[-1]
 
     @property
-    def n_weights(self):
+    def n_weights(self) -> int:
         return self.layers.n_weights
 
-    def set_activations(self, activations):
+    def set_activations(self, activations: Sequence[tuple[str, float]]) -> None:
         """Give the layers these (name, negative slope); the output is the identity if it has none."""
         activations = [(name, float(slope)) for name, slope in activations]
         n_layers = len(self.sizes) - 1
         self.activations = [*activations, ("identity", 0.0)][:n_layers]
         self.layers = LayerTable(self.sizes, self.activations)
 
-    def layers_with_dropout(self, rates):
+    def layers_with_dropout(self, rates: Sequence[float]) -> LayerTable:
         """The layer table for training with these rates of dropout in the hidden layers."""
         return LayerTable(self.sizes, self.activations, rates) if any(rates) else self.layers
 
-    def initialize(self, random_state, weight_init="auto", lone=("identity", 0.0)):
+    def initialize(
+        self,
+        random_state: np.random.RandomState,
+        weight_init: str = "auto",
+        lone: tuple[str, float] = ("identity", 0.0),
+    ) -> None:
         """Draw the parameters, in scikit-learn's order: weights, then intercepts, layer by layer.
 
         The rule of a layer goes by its activation; the output layer follows the last hidden one, as
@@ -241,33 +266,33 @@ class Network:
             if weight_init == "auto" and init == "scikit-learn":
                 factor = 2.0 if name == "logistic" else 6.0
                 draw = _uniform(np.sqrt(factor / sum(weights.shape)))
-                parts = (weights.reshape(-1), intercepts)
+                parts = [weights.reshape(-1), intercepts]
             else:
                 rule = AUTOMATIC[init] if weight_init == "auto" else weight_init
                 draw = INITIALIZATIONS[rule](*weights.shape, name, slope)
-                parts = (weights.reshape(-1),)
+                parts = [weights.reshape(-1)]
                 intercepts[:] = 0
             for values in parts:
                 for start in range(0, values.size, DRAW):
                     part = values[start : start + DRAW]
                     part[:] = draw(random_state, part.size)
 
-    def work(self, n_rows, samples=None):
+    def work(self, n_rows: int, samples: Samples | None = None) -> float:
         """Multiplications of a training step with `n_rows` rows, dense or like those of `samples`."""
-        dense = n_rows * self.n_weights
+        dense: float = n_rows * self.n_weights
         if samples is not None and samples.sparse:
             n_in, n_out = self.sizes[:2]
             dense += n_rows * n_out * (samples.n_entries / samples.n_rows - n_in)
         return 3 * dense + 5 * self.params.size  # forward, two products back, the optimizer
 
-    def copy(self):
+    def copy(self) -> Network:
         other = Network(self.sizes, self.activations, self.dtype)
         other.params[:] = self.params
         return other
 
     # What a training loop of one's own needs.
 
-    def scratch(self, max_batch):
+    def scratch(self, max_batch: int) -> Workspace:
         """Room for `loss_and_gradient` on batches of up to `max_batch` rows.
 
         Parameters
@@ -283,7 +308,7 @@ class Network:
         n_threads = n_threads_for(self.work(max_batch))
         return Workspace(self.layers, int(max_batch), self.dtype, most_threads=n_threads)
 
-    def forward(self, X, *, out=None, check=True):
+    def forward(self, X: Matrix, *, out: Array | None = None, check: bool = True) -> Array:
         """Raw scores, or what the output activation makes of them.
 
         Parameters
@@ -303,16 +328,16 @@ class Network:
 
     def loss_and_gradient(
         self,
-        X,
-        y,
-        loss="squared_error",
-        sample_weight=None,
+        X: Matrix,
+        y: ArrayLike,
+        loss: str | Loss = "squared_error",
+        sample_weight: ArrayLike | None = None,
         *,
-        out=None,
-        accumulate=False,
-        scratch=None,
-        check=True,
-    ):
+        out: Array | None = None,
+        accumulate: bool = False,
+        scratch: Workspace | None = None,
+        check: bool = True,
+    ) -> tuple[float, Array]:
         """The mean loss over the rows and its gradient.
 
         Parameters
@@ -355,7 +380,7 @@ class Network:
         gradient = empty_vector(self.params.size, self.dtype) if out is None else out
         samples = self._samples(X, y, sample_weight)
         scratch = self.scratch(min(samples.n_rows, 1024)) if scratch is None else scratch
-        divisor = samples.n_rows if sample_weight is None else float(sample_weight.sum(dtype=float))
+        divisor = samples.n_rows if sample_weight is None else float(np.sum(sample_weight, dtype=float))
         arguments = (self.layers, self.params, samples, loss, scratch, gradient, divisor, accumulate)
         n_threads = still_available(scratch.most_threads)
         if n_threads == 1:
@@ -385,17 +410,23 @@ class Network:
             )
         limit = loss.n_outputs if loss.name == "log_loss" else 2
         if loss.takes_codes and not self._are_codes(y, limit):
-            raise ValueError(f"loss {loss.name!r} takes integers from 0 to {limit - 1} as y.")
+            found = sorted(set(y.ravel().tolist()), key=str)
+            raise ValueError(
+                f"loss {loss.name!r} takes integers from 0 to {limit - 1} as y; got "
+                f"{reprlib.repr(found)}. Number the classes."
+            )
         if sample_weight is not None:
             sample_weight = np.ascontiguousarray(
                 _check_sample_weight(sample_weight, X, dtype=self.dtype, ensure_non_negative=True)
             )
             if not sample_weight.any():
-                raise ValueError("sample_weight is zero for every row.")
+                raise ValueError("sample_weight is zero for every row; give some a weight.")
         with np.errstate(over="ignore"):
             y = np.ascontiguousarray(y, dtype=dtype)
         if not np.isfinite(y).all():
-            raise ValueError(f"y has values too large for {dtype}.")
+            raise ValueError(
+                f"y has values too large for {dtype}; scale them, or make a network with a wider dtype."
+            )
         return X, y, sample_weight
 
     @staticmethod
@@ -414,12 +445,12 @@ class Network:
         return views
 
     @property
-    def coefs(self):
+    def coefs(self) -> list[Array]:
         """Views of the weights, one of shape (n_in, n_out) per layer."""
         return self._views(list(pairwise(self.sizes)), 0)
 
     @property
-    def intercepts(self):
+    def intercepts(self) -> list[Array]:
         """Views of the intercepts, one of shape (n_out,) per layer."""
         return self._views([(size,) for size in self.sizes[1:]], self.layers.n_weights)
 

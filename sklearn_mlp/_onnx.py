@@ -6,16 +6,24 @@ call only operators that onnxruntime has for the dtype: some of ONNX's activatio
 alone, and in float64 they are put together from others.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import erfcx
 
 from sklearn_mlp._export import exported_model
 from sklearn_mlp._files import replacing
+from sklearn_mlp._typing import Path
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 # ONNX 1.8: onnxruntime 1.6 of December 2020 runs it in float32, 1.7 of March 2021 in float64 too. All
 # operators used are there from 9 on, and mean the same.
@@ -336,15 +344,15 @@ class ONNXMixin:
 
     def to_onnx(
         self,
-        path=None,
+        path: Path | None = None,
         *,
-        target_opset=TARGET_OPSET,
-        dtype=None,
-        input_name="X",
-        output_names=None,
-        raw_scores=False,
-        doc_string=None,
-    ):
+        target_opset: int = TARGET_OPSET,
+        dtype: str | None = None,
+        input_name: str = "X",
+        output_names: Sequence[str] | None = None,
+        raw_scores: bool = False,
+        doc_string: str | None = None,
+    ) -> ModelProto:
         """Export the fitted model as an ONNX graph.
 
         The graph takes any number of rows. It puts out what skl2onnx makes scikit-learn's networks put
@@ -496,7 +504,7 @@ def _convert(scope, operator, container):
     _add_model(graph, model, x, outputs, **arguments)
 
 
-def register_skl2onnx():
+def register_skl2onnx() -> None:
     """Tell skl2onnx how to convert `MLPClassifier` and `MLPRegressor`.
 
     After that, skl2onnx converts pipelines, searches and other models with these estimators in them.

@@ -154,7 +154,9 @@ cdef class Predictor:
         self.memory = PyMem_RawMalloc(
             LINE + self.n_threads * (s.part_bytes + <Py_ssize_t> sizeof(Py_ssize_t)))
         if self.memory is NULL:
-            raise MemoryError()
+            raise MemoryError(
+                f"a predictor of {self.n_threads} times {s.part_bytes} bytes does not fit into memory; "
+                "make it with a smaller max_batch")
         s.scratch = <char*> _whole_lines(<Py_ssize_t> self.memory)
         s.stopped = <Py_ssize_t*> (s.scratch + self.n_threads * s.part_bytes)
         return 0
@@ -180,8 +182,10 @@ cdef class Predictor:
         params = network.params
         if (params.dtype != self.dtype or not params.flags.c_contiguous
                 or params.shape != (network.layers.n_params,)):
-            raise TypeError(f"params of shape {params.shape} and dtype {params.dtype} for a network of "
-                            f"{network.layers.n_params} parameters of {self.dtype}")
+            raise TypeError(
+                f"params of shape {params.shape} and dtype {params.dtype} for a network of "
+                f"{network.layers.n_params} parameters of {self.dtype}; give it such an array, in "
+                "C order")
         self.params = params
         self.spec.params = cnp.PyArray_DATA(self.params)
         self._take_layers(network.layers)
@@ -215,7 +219,8 @@ cdef class Predictor:
         self.labels = np.ascontiguousarray(self.binarizer.classes_)
         if self.labels.ndim != 1 or self.labels.size == 0:
             raise ValueError(
-                f"classes_ of shape {np.shape(self.labels)}; a classifier has one label or more")
+                f"classes_ of shape {np.shape(self.labels)}; a classifier has one label or more; "
+                "fit it again")
         self.label_dtype = self.labels.dtype
         s.n_labels, s.label_bytes = self.labels.size, self.labels.itemsize
         s.label_values = <const char*> cnp.PyArray_DATA(self.labels)
@@ -241,7 +246,8 @@ cdef class Predictor:
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             As the estimator's `predict`.
         """
-        return self._new(X, self._check_input(X), PREDICTION_, True)
+        cdef Py_ssize_t n_rows = self._check_input(X)  # before X becomes the array that _new takes
+        return self._new(X, n_rows, PREDICTION_, True)
 
     def predict_into(self, X, out):
         """Write predictions into `out`, and allocate nothing.
@@ -274,17 +280,24 @@ cdef class Predictor:
 
     def _refuse_input(self, X):
         if type(X) is not np.ndarray:
-            raise TypeError(f"a predictor takes NumPy arrays as X; got {type(X).__name__}")
+            raise TypeError(
+                f"a predictor takes NumPy arrays as X; got {type(X).__name__}. Use numpy.asarray, or "
+                "predict of the estimator")
         if X.dtype != self.dtype or not X.dtype.isnative:
-            raise TypeError(f"X must have the model's dtype, {self.dtype}; got {X.dtype}")
+            raise TypeError(
+                f"X must have the model's dtype, {self.dtype}; got {X.dtype}. Convert it with "
+                f"X.astype({self.dtype.name!r})")
         if X.ndim != 2 or X.shape[1] != self.spec.n_features:
             raise ValueError(f"X must have shape (n_rows, {self.spec.n_features}); got {X.shape}")
         if X.shape[0] == 0:
-            raise ValueError("X has no rows")
+            raise ValueError(f"X has no rows; give from 1 to max_batch={self.max_batch}")
         if X.shape[0] > self.max_batch:
             raise ValueError(
-                f"X has {X.shape[0]} rows; this predictor was made for max_batch={self.max_batch}")
-        raise ValueError("X must be aligned and in C order")
+                f"X has {X.shape[0]} rows; this predictor was made for max_batch={self.max_batch}. "
+                "Make one with a larger max_batch, or give fewer rows")
+        raise ValueError(
+            f"X must be aligned and in C order; got strides {X.strides} for shape {X.shape}. "
+            "X.copy() is")
 
     cdef Py_ssize_t _exact_rows(self, X) noexcept:
         """The rows of an array that can be read as it is, but for numbers that are not finite; or 0."""
@@ -329,9 +342,13 @@ cdef class Predictor:
         if not cnp.PyArray_CHKFLAGS(
             array, cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE
         ):
-            raise ValueError("out must be writeable, aligned and in C order")
+            raise ValueError(
+                f"out must be writeable, aligned and in C order; got writeable={out.flags.writeable}, "
+                f"strides {out.strides} for shape {out.shape}. numpy.empty makes such an array")
         if _overlap(array, X) or _overlap(array, self.params):
-            raise ValueError("out must not share memory with X or with the model's parameters")
+            raise ValueError(
+                "out must not share memory with X or with the model's parameters; give an array of its "
+                "own")
         return what
 
     def _out_dtypes(self, int what, int n_dims):
@@ -469,7 +486,8 @@ cdef class ClassifierPredictor(Predictor):
         proba : ndarray of shape (n_rows, n_classes)
             As the estimator's `predict_proba`.
         """
-        return self._new(X, self._check_input(X), PROBA_, True)
+        cdef Py_ssize_t n_rows = self._check_input(X)
+        return self._new(X, n_rows, PROBA_, True)
 
     def predict_proba_into(self, X, out):
         """Write the probability of each class into `out`, and allocate nothing.

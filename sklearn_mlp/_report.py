@@ -1,8 +1,15 @@
 """The history of a fit: a table with a row per epoch, in plain Python numbers."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 LEADING = ("loss", "val_loss", "val_score")
 TRAILING = ("learning_rate", "gradient_norm", "seconds")
@@ -13,7 +20,7 @@ EDGE_ROWS = 5
 GAP = "  "
 
 
-def _place(name):
+def _place(name: str) -> int:
     """Where a column stands: the losses, metrics on training and on validation rows, the rest."""
     if name in LEADING:
         return LEADING.index(name)
@@ -57,13 +64,16 @@ class FitReport:
         1   0.4       0.75      0.2
     """
 
-    def __init__(self):
+    best_epoch: int | None
+    stop_reason: str | None
+
+    def __init__(self) -> None:
         self.best_epoch = None
         self.stop_reason = None
-        self._columns = ()
-        self._rows = []
+        self._columns: tuple[str, ...] = ()
+        self._rows: list[tuple[float, ...]] = []
 
-    def append(self, values):
+    def append(self, values: Mapping[str, float]) -> None:
         """Add an epoch.
 
         Parameters
@@ -89,11 +99,11 @@ class FitReport:
         self._rows.append(row)
 
     @property
-    def columns(self):
+    def columns(self) -> tuple[str, ...]:
         """tuple of str: the names of what was recorded, in the order of the table."""
         return self._columns
 
-    def keys(self):
+    def keys(self) -> tuple[str, ...]:
         """Return the names of the columns.
 
         Returns
@@ -103,23 +113,23 @@ class FitReport:
         """
         return self.columns
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self.columns
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> list[float]:
         """A new list with the values of a column, one for each epoch."""
         if name not in self.columns:
             raise KeyError(f"{name!r} was not recorded; there are the columns {list(self.columns)}")
         place = self.columns.index(name)
         return [row[place] for row in self._rows]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return everything as lists, numbers and strings.
 
         Returns
@@ -139,7 +149,7 @@ class FitReport:
         best = None if self.best_epoch is None else int(self.best_epoch)
         return {**dict(self), "best_epoch": best, "stop_reason": self.stop_reason}
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame.
 
         Returns
@@ -169,7 +179,7 @@ class FitReport:
         index = pd.RangeIndex(len(self), name="epoch")
         return pd.DataFrame(dict(self), index=index, columns=list(self.columns))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, FitReport):
             return NotImplemented
         return (self.columns, self.best_epoch, self.stop_reason) == (
@@ -178,10 +188,10 @@ class FitReport:
             other.stop_reason,
         ) and np.array_equal(self._rows, other._rows, equal_nan=True)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "\n".join([self._header(), *self._table()])
 
-    def _header(self):
+    def _header(self) -> str:
         parts = [f"{len(self)} epoch{'' if len(self) == 1 else 's'}"]
         if "seconds" in self:
             parts.append(f"{self['seconds'][-1]:.4g} seconds")
@@ -191,7 +201,7 @@ class FitReport:
             parts.append(f"stopped: {self.stop_reason}")
         return fill(f"FitReport: {', '.join(parts)}", WIDTH)
 
-    def _table(self):
+    def _table(self) -> list[str]:
         """The lines of the table: its first and last rows, and as many columns as there is room for."""
         if not self._rows:
             return []
@@ -211,7 +221,7 @@ class FitReport:
         return [*lines, fill(f"and the columns {', '.join(hidden)}", WIDTH)] if hidden else lines
 
 
-def _n_fitting(widths):
+def _n_fitting(widths: Sequence[int]) -> int:
     """How many columns of these widths fit side by side; two at least, the epoch and one more."""
     ends = np.cumsum([width + len(GAP) for width in widths]) - len(GAP)
     return max(2, int(np.searchsorted(ends, WIDTH, side="right")))

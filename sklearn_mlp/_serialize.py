@@ -6,6 +6,8 @@ on trust: memory is allocated for numbers that are there, and for no others. Wha
 `ModelFormatError`, which begins with the place: ``layers[1].weights[3]: 4 numbers, expected 5``.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from codecs import BOM_UTF8
@@ -15,6 +17,7 @@ from math import inf, isfinite, nan
 from numbers import Integral, Real
 from reprlib import Repr
 from textwrap import shorten
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
@@ -30,7 +33,11 @@ from sklearn_mlp._network import Network
 from sklearn_mlp._optim import SOLVERS, OptimizerState
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._training import OptimizerRun, Record
+from sklearn_mlp._typing import Path
 from sklearn_mlp.schedules import LEARNING_RATE_LIMIT, Adaptive, Constant, InvScaling, PerStep, Schedule
+
+if TYPE_CHECKING:
+    from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 
 FORMAT_VERSION = 1
 
@@ -108,7 +115,7 @@ class ModelFormatError(ValueError):
 class JSONMixin:
     """To and from JSON, as a method of the estimators."""
 
-    def to_json(self, *, history=True):
+    def to_json(self, *, history: bool = True) -> str:
         """Return the fitted model as JSON text.
 
         ``doc/json.md`` specifies the format; a JSON Schema of it is installed with the package. Numbers
@@ -149,7 +156,7 @@ class JSONMixin:
         check_is_fitted(self)
         return _render(_document(self, history))
 
-    def save_json(self, path, *, history=True):
+    def save_json(self, path: Path, *, history: bool = True) -> None:
         """Write the fitted model into a file, as `to_json` and a line break, in UTF-8.
 
         The file is replaced in one step: whatever happens meanwhile, it is the old one or the new one.
@@ -188,7 +195,7 @@ class JSONMixin:
             file.write(b"\n")
 
     @classmethod
-    def load_json(cls, path):
+    def load_json(cls, path: Path) -> Self:
         """Read a model from a file that `save_json` wrote.
 
         Safe for files that are not trusted: nothing in them is run, and memory is bounded by their
@@ -225,7 +232,7 @@ class JSONMixin:
         return _load(path, cls)
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str | bytes) -> Self:
         """Read a model from what `to_json` returned.
 
         Parameters
@@ -256,7 +263,7 @@ class JSONMixin:
         return _restore(_parse(_utf8(text)), cls)
 
 
-def load_json(path):
+def load_json(path: Path) -> MLPClassifier | MLPRegressor:
     """Read a model, whichever estimator it is, from a file that `save_json` wrote.
 
     Safe for files that are not trusted: nothing in them is run, and memory is bounded by their size
@@ -294,7 +301,7 @@ def load_json(path):
     return _load(path, None)
 
 
-def from_json(text):
+def from_json(text: str | bytes) -> MLPClassifier | MLPRegressor:
     """Read a model, whichever estimator it is, from what `to_json` returned.
 
     Parameters
@@ -327,7 +334,9 @@ def _utf8(text):
     if isinstance(text, bytes):
         return text
     if not isinstance(text, str):
-        raise TypeError(f"text must be str or bytes; got {type(text).__name__}")
+        raise TypeError(
+            f"text must be str or bytes; got {type(text).__name__}. For a file use load_json."
+        )
     try:
         return text.encode()
     except UnicodeEncodeError as error:

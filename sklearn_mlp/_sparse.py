@@ -10,7 +10,9 @@ def check_pointers(X, formats=("csr",)):
     (SciPy's own check_format does not look at the pointers where the last of them is 0.)
     """
     if X.format not in formats:
-        raise ValueError(f"X must be a sparse matrix in {formats[0]} format; got {X.format}.")
+        raise ValueError(
+            f"X must be a sparse matrix in {formats[0]} format; got {X.format}. X.to{formats[0]}() is."
+        )
     n_major = X.shape[X.format == "csc"]
     pointers, n_entries = X.indptr, min(X.indices.size, X.data.size)
     if (

@@ -28,6 +28,10 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+REMEDY = (
+    "Scale the data (StandardScaler); with a solver other than 'lbfgs' also try a smaller "
+    "learning_rate_init, or max_grad_norm."
+)
 
 
 @dataclass
@@ -291,7 +295,7 @@ class Training:
         """Raise, unless there are validated parameters to go back to: then return a warning."""
         record = self.record
         if not self.keep_best or record.best_validation_score == -np.inf:
-            raise ValueError(f"{NON_FINITE} It happened in {where}.")
+            raise ValueError(f"{NON_FINITE} It happened in {where}. {REMEDY}")
         record.add(n_rows, np.nan, np.nan, self.tol)
         if len(self.report):
             values = dict.fromkeys(self.report.columns, np.nan)

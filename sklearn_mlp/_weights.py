@@ -1,8 +1,11 @@
 """Weights alone: a .npz file of plain arrays, written atomically and read without trust."""
 
+from __future__ import annotations
+
 import os
 import reprlib
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
@@ -10,6 +13,10 @@ from numpy.lib import format as npy
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlp._files import replacing
+from sklearn_mlp._typing import Path
+
+if TYPE_CHECKING:
+    from sklearn_mlp._network import Network
 
 # A header as NumPy writes it has some 120 characters; none is read that could keep its parser busy.
 LONGEST_HEADER = 1000
@@ -19,7 +26,12 @@ CHUNK = 1 << 20  # bytes read at a time
 class WeightsMixin:
     """Weights to a file and back, for an estimator with a `_network`."""
 
-    def export_weights(self, path):
+    _network: Network
+    best_loss_: float | None
+    _optimizer: Any
+    _scored_by: Any
+
+    def export_weights(self, path: Path) -> None:
         """Write the weights to a .npz file.
 
         The file holds plain arrays in the model's dtype, named after the attributes of
@@ -68,7 +80,7 @@ class WeightsMixin:
         with replacing(path) as file:
             np.savez(file, **arrays)
 
-    def load_weights(self, path):
+    def load_weights(self, path: Path) -> Self:
         """Replace the weights of a fitted model by those of a .npz file.
 
         The file must have what `export_weights` writes for a model with the same sizes of layers; it
@@ -186,7 +198,8 @@ def _members(archive, arrays, path):
         # Only these are unpacked a few kilobytes at a time, however much there is to come.
         if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise ValueError(
-                f"{path}: {name} is compressed by a method that numpy.savez_compressed does not use."
+                f"{path}: {name} is compressed by a method that numpy.savez_compressed does not "
+                "use; write it with that."
             )
     return members
 
@@ -219,7 +232,7 @@ def _read_bytes(member, out):
     while filled < out.size:
         part = member.read(min(CHUNK, out.size - filled))
         if not part:
-            raise ValueError(f"ends after {filled} of {out.size} bytes.")
+            raise ValueError(f"ends after {filled} of {out.size} bytes; the file is damaged.")
         out[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
         filled += len(part)
     if member.read(1):

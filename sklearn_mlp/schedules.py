@@ -12,15 +12,21 @@ Some schedules spread over the whole of training: `max_iter` epochs. Training th
 the rest of them unused.
 """
 
+from __future__ import annotations
+
 import reprlib
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from math import ceil
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval
+
+from sklearn_mlp._typing import Array, ScheduleFunction
 
 __all__ = [
     "CosineAnnealing",
@@ -39,14 +45,17 @@ LEARNING_RATE_LIMIT = 1e9
 SLACK = 1e-6
 
 
-def _fraction_done(epochs, n_epochs):
+def _fraction_done(epochs: Array, n_epochs: float | None) -> Array:
     """The fraction of training done, 1 beyond its end."""
     if n_epochs is None:
-        raise ValueError("n_epochs is None, and this schedule spreads over the whole of training.")
+        raise ValueError(
+            "n_epochs is None, and this schedule spreads over the whole of training; give the number "
+            "of its epochs."
+        )
     return np.clip(epochs / n_epochs, 0, 1) if n_epochs > 0 else np.ones_like(epochs)
 
 
-def _half_cosine(x, low):
+def _half_cosine(x: Array, low: float | Array) -> Array:
     """From 1 at x = 0 down to `low` at x = 1."""
     return low + (1 - low) * (1 + np.cos(np.pi * x)) / 2
 
@@ -77,11 +86,11 @@ class Schedule(BaseEstimator, ABC):
     array([1. , 0.5])
     """
 
-    _parameter_constraints: dict = {}  # noqa: RUF012
-    needs_horizon = False
+    _parameter_constraints: dict[str, Any] = {}  # noqa: RUF012
+    needs_horizon: bool = False
 
     @abstractmethod
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         """Factors of the initial learning rate.
 
         Parameters
@@ -98,7 +107,7 @@ class Schedule(BaseEstimator, ABC):
         ndarray of shape (n_steps,), dtype float64
         """
 
-    def validate(self):
+    def validate(self) -> None:
         """Check the parameters.
 
         Raises
@@ -134,16 +143,16 @@ class StepDecay(Schedule):
     array([1.  , 1.  , 0.5 , 0.5 , 0.25])
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         "step_size": [Interval(Integral, 1, None, closed="left")],
         "gamma": [Interval(Real, 0, 1, closed="right")],
     }
 
-    def __init__(self, step_size=30, gamma=0.1):
+    def __init__(self, step_size: int = 30, gamma: float = 0.1) -> None:
         self.step_size = step_size
         self.gamma = gamma
 
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         return self.gamma ** np.floor((epochs + SLACK / steps_per_epoch) / self.step_size)
 
 
@@ -170,12 +179,12 @@ class ExponentialDecay(Schedule):
     array([1.   , 0.5  , 0.25 , 0.125])
     """
 
-    _parameter_constraints: dict = {"gamma": [Interval(Real, 0, 1, closed="right")]}  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {"gamma": [Interval(Real, 0, 1, closed="right")]}  # noqa: RUF012
 
-    def __init__(self, gamma=0.95):
+    def __init__(self, gamma: float = 0.95) -> None:
         self.gamma = gamma
 
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         return self.gamma**epochs
 
 
@@ -204,13 +213,13 @@ class CosineAnnealing(Schedule):
     array([1. , 0.6, 0.2])
     """
 
-    _parameter_constraints: dict = {"min_factor": [Interval(Real, 0, 1, closed="both")]}  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {"min_factor": [Interval(Real, 0, 1, closed="both")]}  # noqa: RUF012
     needs_horizon = True
 
-    def __init__(self, min_factor=0):
+    def __init__(self, min_factor: float = 0) -> None:
         self.min_factor = min_factor
 
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         return _half_cosine(_fraction_done(epochs, n_epochs), self.min_factor)
 
 
@@ -248,19 +257,21 @@ class OneCycle(Schedule):
     array([0.04, 0.52, 1.  , 0.5 , 0.  ])
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012
         "warmup_fraction": [Interval(Real, 0, 1, closed="left")],
         "start_factor": [Interval(Real, 0, 1, closed="both")],
         "end_factor": [Interval(Real, 0, 1, closed="both")],
     }
     needs_horizon = True
 
-    def __init__(self, warmup_fraction=0.3, start_factor=0.04, end_factor=4e-6):
+    def __init__(
+        self, warmup_fraction: float = 0.3, start_factor: float = 0.04, end_factor: float = 4e-6
+    ) -> None:
         self.warmup_fraction = warmup_fraction
         self.start_factor = start_factor
         self.end_factor = end_factor
 
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         t, peak = _fraction_done(epochs, n_epochs), self.warmup_fraction
         rising = t < peak
         from_peak = np.where(rising, 1 - t / (peak or 1), (t - peak) / (1 - peak))
@@ -294,13 +305,13 @@ class CosineLog(Schedule):
     True
     """
 
-    _parameter_constraints: dict = {"n_cycles": [Interval(Integral, 1, 1000, closed="both")]}  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {"n_cycles": [Interval(Integral, 1, 1000, closed="both")]}  # noqa: RUF012
     needs_horizon = True
 
-    def __init__(self, n_cycles=4):
+    def __init__(self, n_cycles: int = 4) -> None:
         self.n_cycles = n_cycles
 
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         t = _fraction_done(epochs, n_epochs)
         return (1 - np.cos(2 * np.pi * np.log2(1 + (2.0**self.n_cycles - 1) * t))) / 2
 
@@ -335,18 +346,20 @@ class Warmup(Schedule):
     array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  , 0.5 , 0.5 ])
     """
 
-    _parameter_constraints: dict = {"n_epochs": [Interval(Real, 0, np.inf, closed="neither")]}  # noqa: RUF012
+    _parameter_constraints: dict[str, Any] = {"n_epochs": [Interval(Real, 0, np.inf, closed="neither")]}  # noqa: RUF012
 
-    def __init__(self, n_epochs=5, after=None):
+    def __init__(
+        self, n_epochs: float = 5, after: str | Schedule | ScheduleFunction | None = None
+    ) -> None:
         self.n_epochs = n_epochs
         self.after = after
 
     @property
-    def needs_horizon(self):
+    def needs_horizon(self) -> bool:  # type: ignore[override]
         """Whether `after` depends on the length of training."""
         return getattr(self._resolved_after(), "needs_horizon", False)
 
-    def validate(self):
+    def validate(self) -> None:
         """Check the parameters, those of `after` included.
 
         Raises
@@ -359,7 +372,7 @@ class Warmup(Schedule):
         if isinstance(after, Schedule):
             after.validate()
 
-    def factors(self, epochs, n_epochs, steps_per_epoch):
+    def factors(self, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
         rise = self.n_epochs * steps_per_epoch
         n_rising = ceil(rise - SLACK)
         steps = epochs * steps_per_epoch
@@ -372,7 +385,9 @@ class Warmup(Schedule):
         factors[~rising] = rest
         return factors
 
-    def _factors_after(self, steps, n_epochs, n_rising, steps_per_epoch):
+    def _factors_after(
+        self, steps: Array, n_epochs: float | None, n_rising: int, steps_per_epoch: int
+    ) -> Array:
         """Factors of steps that are counted from the end of the rise."""
         after = self._resolved_after()
         if after is None:
@@ -384,11 +399,11 @@ class Warmup(Schedule):
         n_left = None if n_epochs is None else n_epochs - n_rising / steps_per_epoch
         return _factors(after, steps / steps_per_epoch, n_left, steps_per_epoch)
 
-    def _resolved_after(self):
+    def _resolved_after(self) -> Schedule | ScheduleFunction | None:
         return None if self.after is None else _resolve("after", self.after, ("None", *_NAMED))
 
 
-NAMED_SCHEDULES = {
+NAMED_SCHEDULES: dict[str, type[Schedule]] = {
     "step": StepDecay,
     "exponential": ExponentialDecay,
     "cosine": CosineAnnealing,
@@ -398,7 +413,7 @@ NAMED_SCHEDULES = {
 _NAMED = tuple(repr(name) for name in NAMED_SCHEDULES)
 
 
-def _resolve(parameter, value, names):
+def _resolve(parameter: str, value: Any, names: Iterable[str]) -> Schedule | ScheduleFunction:
     """The schedule of that name, or else the schedule or function that `value` is."""
     if isinstance(value, str) and value in NAMED_SCHEDULES:
         return NAMED_SCHEDULES[value]()
@@ -406,7 +421,7 @@ def _resolve(parameter, value, names):
         return value
     is_class = isinstance(value, type) and issubclass(value, Schedule)
     if callable(value) and not is_class:
-        return value
+        return value  # type: ignore[no-any-return]
     got = f"the class {value.__name__}; call it: {value.__name__}()" if is_class else repr(value)
     kind = ValueError if isinstance(value, str) else TypeError
     raise kind(
@@ -415,12 +430,12 @@ def _resolve(parameter, value, names):
     )
 
 
-def _call(function, steps, total_steps):
+def _call(function: ScheduleFunction, steps: Iterable[int], total_steps: int | None) -> Array:
     """What a user's function returns."""
     return _numbers([function(step, total_steps) for step in steps])
 
 
-def _numbers(values):
+def _numbers(values: Iterable[object]) -> Array:
     """These values as float64, or as objects if some are not numbers."""
     numbers = [_number(value) for value in values]
     if all(type(number) is float for number in numbers):
@@ -431,7 +446,7 @@ def _numbers(values):
     return objects
 
 
-def _number(value):
+def _number(value: object) -> object:
     """A real number as a float, infinite if it is too large for one; anything else as it is."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
@@ -441,7 +456,7 @@ def _number(value):
         return np.inf
 
 
-def _factors(schedule, epochs, n_epochs, steps_per_epoch):
+def _factors(schedule: Schedule, epochs: Array, n_epochs: float | None, steps_per_epoch: int) -> Array:
     """What a schedule, maybe a user's, returns: numbers, or objects if some are not."""
     returned = schedule.factors(epochs, n_epochs, steps_per_epoch)
     factors = np.asarray(returned)
@@ -453,7 +468,7 @@ def _factors(schedule, epochs, n_epochs, steps_per_epoch):
     return factors if factors.dtype.kind in "fiu" else _numbers(returned)
 
 
-def _name(schedule):
+def _name(schedule: object) -> str:
     """A schedule or function in an error message, on one line."""
     return getattr(schedule, "__qualname__", None) or " ".join(repr(schedule).split())
 
@@ -468,47 +483,47 @@ class Run:
 
     has_end = False  # whether the last epoch is where it was meant to lead
 
-    def __init__(self, initial):
+    def __init__(self, initial: float) -> None:
         self.initial = initial
         self.value = float(initial)
 
-    def end_epoch(self, n_rows_seen):
+    def end_epoch(self, n_rows_seen: int) -> None:
         pass
 
-    def on_plateau(self):
+    def on_plateau(self) -> tuple[bool, str]:
         return False, "Stopping."
 
 
 class Constant(Run):
     """The initial rate throughout."""
 
-    def __init__(self, initial, power_t):
+    def __init__(self, initial: float, power_t: float) -> None:
         super().__init__(initial)
         self.power_t = power_t
-        self._rates = None
+        self._rates: Array | None = None
 
-    def start_epoch(self, n_steps):
+    def start_epoch(self, n_steps: int) -> Array:
         """The same array each time, refilled."""
         if self._rates is None or self._rates.shape[0] != n_steps:
             self._rates = np.empty(n_steps)
         self._rates.fill(self.value)
         return self._rates
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_rates": None}
 
 
 class InvScaling(Constant):
     """initial / (rows seen + 1) ** power_t, which `value` becomes at the end of an epoch."""
 
-    def end_epoch(self, n_rows_seen):
+    def end_epoch(self, n_rows_seen: int) -> None:
         self.value = float(self.initial) / (n_rows_seen + 1) ** self.power_t
 
 
 class Adaptive(Constant):
     """A fifth of the rate at each plateau, until it is at most 1e-6."""
 
-    def on_plateau(self):
+    def on_plateau(self) -> tuple[bool, str]:
         if self.value <= 1e-6:
             return False, "Learning rate too small. Stopping."
         self.value /= 5.0
@@ -526,14 +541,16 @@ class PerStep(Run):
         Epochs of the whole training; None if it is not known.
     """
 
-    def __init__(self, initial, schedule, n_epochs):
+    def __init__(
+        self, initial: float, schedule: Schedule | ScheduleFunction, n_epochs: int | None
+    ) -> None:
         super().__init__(initial)
         self.schedule = schedule
         self.has_end = isinstance(schedule, Schedule) and schedule.needs_horizon
         self.n_epochs = None if n_epochs is None else int(n_epochs)
         self.epoch = self.step = 0
 
-    def start_epoch(self, n_steps):
+    def start_epoch(self, n_steps: int) -> Array:
         """A new array each time."""
         n_steps = int(n_steps)  # a callable is promised ints
         factors = self._checked(self._factors(n_steps))
@@ -543,14 +560,14 @@ class PerStep(Run):
         self.value = float(rates[-1])
         return rates
 
-    def _factors(self, n_steps):
+    def _factors(self, n_steps: int) -> Array:
         if isinstance(self.schedule, Schedule):
             epochs = self.epoch + np.arange(n_steps) / n_steps
             return _factors(self.schedule, epochs, self.n_epochs, n_steps)
         total = None if self.n_epochs is None else self.n_epochs * n_steps
         return _call(self.schedule, range(self.step, self.step + n_steps), total)
 
-    def _checked(self, factors):
+    def _checked(self, factors: Array) -> Array:
         """As float64; raise for the first step whose factor cannot be one."""
         limit = min(LEARNING_RATE_LIMIT / float(self.initial), sys.float_info.max)
         if factors.dtype == object:
@@ -568,11 +585,21 @@ class PerStep(Run):
         )
 
 
-_RUNS = {"constant": Constant, "invscaling": InvScaling, "adaptive": Adaptive}
+_RUNS: dict[str, type[Constant]] = {
+    "constant": Constant,
+    "invscaling": InvScaling,
+    "adaptive": Adaptive,
+}
 SCHEDULE_NAMES = (*_RUNS, *NAMED_SCHEDULES)
 
 
-def make_run(learning_rate, *, initial, power_t, n_epochs):
+def make_run(
+    learning_rate: str | Schedule | ScheduleFunction,
+    *,
+    initial: float,
+    power_t: float,
+    n_epochs: int | None,
+) -> Run:
     """Begin a schedule.
 
     A `Schedule` is copied, so that changing it later does not touch the run. A function is not: what
@@ -604,7 +631,7 @@ def make_run(learning_rate, *, initial, power_t, n_epochs):
     return PerStep(initial, schedule, n_epochs)
 
 
-def _no_horizon(learning_rate):
+def _no_horizon(learning_rate: object) -> str:
     names = [*_RUNS, *(name for name, kind in NAMED_SCHEDULES.items() if not kind.needs_horizon)]
     return (
         f"learning_rate={_name(learning_rate)} spreads over the whole of training, and partial_fit "
