@@ -4,14 +4,15 @@ from abc import ABC, abstractmethod
 from functools import partial
 from math import ceil, log2
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     RegressorMixin,
-    _fit_context,
     clone,
     is_classifier,
     is_regressor,
@@ -32,6 +33,18 @@ from sklearn.utils.validation import (
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+from sklearn_mlp._report import FitReport
+from sklearn_mlp._typing import (
+    Activations,
+    Array,
+    RandomState,
+    Rates,
+    ScheduleFunction,
+    Score,
+    Scores,
+    Sizes,
+    fit_context,
+)
 from sklearn_mlp.preprocessing import tabular_preprocessor
 from sklearn_mlp.schedules import LEARNING_RATE_LIMIT, SCHEDULE_NAMES, Schedule
 
@@ -114,8 +127,17 @@ class BaseTabular(BaseEstimator, ABC):
 
     _member: type
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the preprocessing and the members.
 
         Parameters
@@ -268,12 +290,12 @@ class BaseTabular(BaseEstimator, ABC):
         )
 
     @property
-    def history_(self):
+    def history_(self) -> FitReport:
         """FitReport of the first member; ``members_[i].history_`` is that of another."""
         return self._first_member("history_").history_
 
     @property
-    def n_iter_(self):
+    def n_iter_(self) -> int:
         """int: the epochs of the member that trained longest."""
         self._first_member("n_iter_")
         return max(member.n_iter_ for member in self.members_)
@@ -416,31 +438,31 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256, 256),
-        activation="selu",
+        hidden_layer_sizes: Sizes = (256, 256, 256),
+        activation: Activations = "selu",
         *,
-        n_members=1,
-        preprocessor="auto",
-        bins=None,
-        solver="adamw",
-        learning_rate="cosine_log",
-        learning_rate_init=0.005,
-        beta_1=0.9,
-        beta_2=0.95,
-        weight_decay=0.1,
-        dropout=0.15,
-        label_smoothing="auto",
-        class_weight=None,
-        batch_size="auto",
-        max_iter="auto",
-        validation_fraction=0.2,
-        n_iter_no_change=None,
-        scoring=None,
-        metrics=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=False,
-    ):
+        n_members: int = 1,
+        preprocessor: Any = "auto",
+        bins: str | None = None,
+        solver: str = "adamw",
+        learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
+        learning_rate_init: float = 0.005,
+        beta_1: float = 0.9,
+        beta_2: float = 0.95,
+        weight_decay: float = 0.1,
+        dropout: Rates = 0.15,
+        label_smoothing: float | str = "auto",
+        class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int | None = None,
+        scoring: Score | None = None,
+        metrics: Scores | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: bool | int = False,
+    ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -503,7 +525,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
             return known and get_scorer(self.scoring)._response_method == "predict"
         return getattr(self.scoring, "_response_method", None) == "predict"
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes, averaged over the members.
 
         Parameters
@@ -522,7 +544,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         """
         return self._mean("predict_proba", X)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`.
 
         Parameters
@@ -541,7 +563,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         tiny = np.finfo(np.float64).tiny
         return np.log(np.maximum(self.predict_proba(X), tiny))
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Array:
         """The most probable class of each row.
 
         Parameters
@@ -682,31 +704,31 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(256, 256, 256),
-        activation="mish",
+        loss: str = "squared_error",
+        hidden_layer_sizes: Sizes = (256, 256, 256),
+        activation: Activations = "mish",
         *,
-        n_members=1,
-        preprocessor="auto",
-        bins=None,
-        clip=True,
-        solver="adamw",
-        learning_rate="cosine_log",
-        learning_rate_init=0.005,
-        beta_1=0.9,
-        beta_2=0.95,
-        weight_decay=0.1,
-        dropout=0.15,
-        batch_size="auto",
-        max_iter="auto",
-        validation_fraction=0.2,
-        n_iter_no_change=None,
-        scoring=None,
-        metrics=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=False,
-    ):
+        n_members: int = 1,
+        preprocessor: Any = "auto",
+        bins: str | None = None,
+        clip: bool = True,
+        solver: str = "adamw",
+        learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
+        learning_rate_init: float = 0.005,
+        beta_1: float = 0.9,
+        beta_2: float = 0.95,
+        weight_decay: float = 0.1,
+        dropout: Rates = 0.15,
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int | None = None,
+        scoring: Score | None = None,
+        metrics: Scores | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: bool | int = False,
+    ) -> None:
         super().__init__(
             loss=loss,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -754,7 +776,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
     def _own_parameters(self):
         return {"loss": self.loss}
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Array:
         """Predict targets: the mean over the members, in the units of `y`.
 
         Parameters

@@ -13,9 +13,9 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 from scipy.special import expit, ndtr
-from sklearn_mlp._activations import ACTIVATIONS, activate, backpropagate, parse_activation
 
 from sklearn_mlp import _blas
+from sklearn_mlp._activations import ACTIVATIONS, activate, backpropagate, parse_activation
 
 DTYPES = [np.float32, np.float64]
 SLOPE = 0.125  # of leaky_relu: the same number in both types

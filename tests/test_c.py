@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
-from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._loss import LINKS
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._c import C_ACTIVATIONS, C_LINKS, KEYWORDS, _integer, _numbers, _string
+from sklearn_mlp._loss import LINKS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

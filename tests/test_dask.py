@@ -18,10 +18,10 @@ from sklearn.datasets import load_digits, make_regression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from sklearn_mlp._epoch import largest_team
 from threadpoolctl import threadpool_limits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp._epoch import largest_team
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -149,8 +149,8 @@ def threads_for_large_fits(client):
 
     def ask():
         from joblib import cpu_count
-        from sklearn_mlp._epoch import largest_team
 
+        from sklearn_mlp._epoch import largest_team
         from sklearn_mlp._threads import n_threads_for
 
         return n_threads_for(10**15), largest_team(), cpu_count()

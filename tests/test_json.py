@@ -24,11 +24,11 @@ from scipy.sparse import csr_array, issparse
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import LabelBinarizer
+
+from sklearn_mlp import MLPClassifier, MLPRegressor, ModelFormatError, _serialize, from_json, load_json
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._loss import LOSSES
 from sklearn_mlp._optim import SOLVERS
-
-from sklearn_mlp import MLPClassifier, MLPRegressor, ModelFormatError, _serialize, from_json, load_json
 from sklearn_mlp.schedules import (
     NAMED_SCHEDULES,
     SCHEDULE_NAMES,

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._loss import LOSSES
-from sklearn_mlp._optim import SOLVERS
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, ModelFormatError, _serialize, from_json, load_json
+from sklearn_mlp._activations import ACTIVATIONS
+from sklearn_mlp._loss import LOSSES
 from sklearn_mlp._network import INITIALIZATIONS
+from sklearn_mlp._optim import SOLVERS
 from sklearn_mlp.schedules import _RUNS, SCHEDULE_NAMES
 
 FOLDER = Path(__file__).parent / "golden"

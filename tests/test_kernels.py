@@ -15,13 +15,13 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_expit, log_softmax, ndtr, softmax, xlogy
+
+from sklearn_mlp import _blas
 from sklearn_mlp._activations import ACTIVATIONS, activate, parse_activation
 from sklearn_mlp._epoch import Samples, Trainer, predict_batches
 from sklearn_mlp._loss import LOSSES, Loss, apply_link
-from sklearn_mlp._optim import SGD, SOLVERS, Adam, AdamW
-
-from sklearn_mlp import _blas
 from sklearn_mlp._network import Network
+from sklearn_mlp._optim import SGD, SOLVERS, Adam, AdamW
 
 DTYPES = [np.float32, np.float64]
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}

@@ -14,9 +14,9 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import expit
 from sklearn.datasets import load_iris, make_regression
 from sklearn.preprocessing import StandardScaler
-from sklearn_mlp._loss import LOSSES, Loss
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, Network, optimizers
+from sklearn_mlp._loss import LOSSES, Loss
 
 RNG = np.random.RandomState(0)
 N_ROWS, N_IN, N_OUT = 23, 4, 3

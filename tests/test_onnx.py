@@ -22,12 +22,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._loss import LINKS
 
 import sklearn_mlp
 from sklearn_mlp import MLPClassifier, MLPRegressor, register_skl2onnx
 from sklearn_mlp import _onnx as module
+from sklearn_mlp._activations import ACTIVATIONS
+from sklearn_mlp._loss import LINKS
 from sklearn_mlp._onnx import OLDEST_OPSET, ONNX_ACTIVATIONS, ONNX_LINKS, TARGET_OPSET
 
 pytestmark = [

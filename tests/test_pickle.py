@@ -20,11 +20,11 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sklearn_mlp import MLPClassifier, MLPRegressor, Network, schedules
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._loss import LOSSES
 from sklearn_mlp._optim import SOLVERS
-
-from sklearn_mlp import MLPClassifier, MLPRegressor, Network, schedules
 from sklearn_mlp.schedules import SCHEDULE_NAMES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

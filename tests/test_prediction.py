@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn.exceptions import NotFittedError
-from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._blas import INSTRUCTION_SET
-from sklearn_mlp._predict import PREDICTION, ClassifierPredictor, Predictor, predict_exact
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp import _base as base
+from sklearn_mlp._activations import ACTIVATIONS
+from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._predict import PREDICTION, ClassifierPredictor, Predictor, predict_exact
 
 DTYPES = ["float32", "float64"]
 N_FEATURES = 5

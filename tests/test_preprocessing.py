@@ -16,9 +16,9 @@ from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
 from sklearn.preprocessing import RobustScaler, TargetEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn_mlp._encode import encode
 
 from sklearn_mlp import preprocessing
+from sklearn_mlp._encode import encode
 from sklearn_mlp.preprocessing import (
     CategoryEncoder,
     DateEncoder,

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed, parallel_config
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn_mlp._blas import INSTRUCTION_SET, _choose_instruction_set
-from sklearn_mlp._epoch import largest_team
-from sklearn_mlp._optim import SOLVERS
 from threadpoolctl import ThreadpoolController
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, Network, _network, _predict, _threads, _training
+from sklearn_mlp._blas import INSTRUCTION_SET, _choose_instruction_set
+from sklearn_mlp._epoch import largest_team
+from sklearn_mlp._optim import SOLVERS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

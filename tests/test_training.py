@@ -20,14 +20,14 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
-from sklearn_mlp._activations import ACTIVATIONS
-from sklearn_mlp._epoch import Samples, Trainer
-from sklearn_mlp._loss import LOSSES, Loss
-from sklearn_mlp._optim import SOLVERS
 from threadpoolctl import threadpool_limits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp._activations import ACTIVATIONS
+from sklearn_mlp._epoch import Samples, Trainer
+from sklearn_mlp._loss import LOSSES, Loss
 from sklearn_mlp._network import INITIALIZATIONS, Network
+from sklearn_mlp._optim import SOLVERS
 from sklearn_mlp.schedules import NAMED_SCHEDULES, ExponentialDecay, StepDecay, Warmup
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

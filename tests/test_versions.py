@@ -7,11 +7,11 @@ from importlib.metadata import version
 
 import pytest
 import sklearn
-from sklearn_mlp._build_config import INSTRUCTION_SETS, OPENMP
 
 import sklearn_mlp
 from sklearn_mlp import _versions
 from sklearn_mlp._blas import INSTRUCTION_SET
+from sklearn_mlp._build_config import INSTRUCTION_SETS, OPENMP
 from sklearn_mlp._epoch import largest_team
 
 

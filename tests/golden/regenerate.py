@@ -18,9 +18,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn_mlp._activations import ACTIVATIONS
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp.schedules import (
     CosineAnnealing,
     CosineLog,
