@@ -174,8 +174,8 @@ class BaseTabular(BaseEstimator, ABC):
         try:
             self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         return self
 
