@@ -1,7 +1,7 @@
 """Seconds per epoch against width and batch size, for each system: measured and drawn.
 
-python benchmarks/sweep.py --json sweep.json [--plot doc/performance.svg]
-python benchmarks/sweep.py --draw sweep.json --plot doc/performance.svg
+python benchmarks/sweep.py --json sweep.json [--plot doc/performance/sweep.svg]
+python benchmarks/sweep.py --draw sweep.json --plot doc/performance/sweep.svg
 
 Drawing needs matplotlib, which nothing else here does.
 """
