@@ -230,7 +230,7 @@ class CategoryEncoder(ColumnTransformerPart):
     levels_ : list of n_features lists
         The levels of each feature, as text, sorted; None last for the rare ones together.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Where the columns of X had names, all strings.
 
     References
@@ -390,7 +390,7 @@ class DateEncoder(ColumnTransformerPart):
     parts_ : list of n_features lists of str
         The parts that each feature becomes; 'missing' for the indicator.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Where the columns of X had names, all strings.
 
     Examples

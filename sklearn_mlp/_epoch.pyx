@@ -85,7 +85,7 @@ cdef const void* _address(array, dtype) except? NULL:
 cdef void* _slots(array, dtype) except? NULL:
     """`_address` of an array that is written to."""
     if array is not None and not array.flags.writeable:
-        raise ValueError("an array to be written to is read-only")
+        raise ValueError("an array to be written to is read-only; pass a copy of it")
     return <void*> _address(array, dtype)
 
 

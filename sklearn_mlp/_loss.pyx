@@ -154,11 +154,14 @@ cdef class Loss:
             or targets.shape != (n_rows, self.n_targets)
         ):
             raise ValueError(f"raw scores of shape {raw.shape} and targets of shape {targets.shape} "
-                             f"for {self.n_outputs} outputs of loss {self.name!r}")
+                             f"for {self.n_outputs} outputs of loss {self.name!r}; they must have "
+                             f"shapes (n_rows, {self.n_outputs}) and (n_rows, {self.n_targets}), with "
+                             "at least one row")
         if self.name == "log_loss" and not 0 <= targets.min() <= targets.max() < self.n_outputs:
-            raise ValueError(f"class codes must be in [0, {self.n_outputs})")
+            raise ValueError(f"class codes must be in [0, {self.n_outputs}); got {targets.min()} to "
+                             f"{targets.max()}")
         if weights is not None and weights.shape != (n_rows,):
-            raise ValueError(f"weights of shape {weights.shape} for {n_rows} rows")
+            raise ValueError(f"weights must have shape ({n_rows},); got {weights.shape}")
         if raw.dtype == np.float32:
             return self.reported_scale * _total[float](self, raw, targets, weights, np.empty_like(raw))
         return self.reported_scale * _total[double](self, raw, targets, weights, np.empty_like(raw))

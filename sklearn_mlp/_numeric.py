@@ -81,7 +81,7 @@ class RobustSmoothScaler(OneToOneFeatureMixin, NumericTransformer):
         The factors s. They multiply, as those of scikit-learn's MinMaxScaler do and those of its
         RobustScaler do not.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Where the columns of X had names, all strings.
 
     References
@@ -206,13 +206,13 @@ class PiecewiseLinearEncoder(NumericTransformer):
 
     Attributes
     ----------
-    bin_edges_ : list of n_features ndarrays of shape (n_bins_[j] + 1,), dtype float64
+    bin_edges_ : list of n_features ndarrays of shape (n_bins + 1,), dtype float64
         A feature that is constant in training, or has no finite value, has one bin with edges NaN, and
         is encoded as 0.
     n_bins_ : ndarray of shape (n_features,), dtype intp
         The number of bins of each feature.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Where the columns of X had names, all strings.
 
     Notes
@@ -328,7 +328,7 @@ class PiecewiseLinearEncoder(NumericTransformer):
 
         Returns
         -------
-        X_out : ndarray of shape (n_samples, n_bins_.sum())
+        X_out : ndarray of shape (n_samples, n_columns)
             The bins of each feature side by side, in the order of the features.
 
         Raises
@@ -356,7 +356,7 @@ class PiecewiseLinearEncoder(NumericTransformer):
 
         Returns
         -------
-        names : ndarray of str objects, of shape (n_bins_.sum(),)
+        names : ndarray of str objects, of shape (n_columns,)
             The name of the feature, ``_bin`` and the place of the bin, from 0.
 
         Raises

@@ -404,7 +404,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         Epochs of the member that trained longest.
     n_features_in_ : int
         Columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also
@@ -670,7 +670,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         Epochs of the member that trained longest.
     n_features_in_ : int
         Columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also

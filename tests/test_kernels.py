@@ -659,7 +659,7 @@ def test_a_total_refuses_what_does_not_fit():
         ((raw, y + 3), r"class codes must be in \[0, 3\)"),
         ((raw, y - 1), r"class codes must be in \[0, 3\)"),
         ((raw, y.astype(float)), "dtype mismatch"),
-        ((raw, y, np.ones(3)), r"weights of shape \(3,\) for 4 rows"),
+        ((raw, y, np.ones(3)), r"weights must have shape \(4,\); got \(3,\)"),
     ]:
         with pytest.raises(ValueError, match=match):
             loss.total(*arguments)
