@@ -14,6 +14,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_mlp._activations import ACTIVATIONS, parse_activation
+from sklearn_mlp._blas import CALLS_BLAS
 from sklearn_mlp._dense import LayerTable
 from sklearn_mlp._epoch import Samples, Workspace, loss_and_gradient_of, predict_batches
 from sklearn_mlp._loss import Loss
@@ -383,7 +384,7 @@ class Network:
         divisor = samples.n_rows if sample_weight is None else float(np.sum(sample_weight, dtype=float))
         arguments = (self.layers, self.params, samples, loss, scratch, gradient, divisor, accumulate)
         n_threads = still_available(scratch.most_threads)
-        if n_threads == 1:
+        if n_threads == 1 and not CALLS_BLAS:
             return loss_and_gradient_of(*arguments), gradient
         with team(n_threads) as n_threads:
             return loss_and_gradient_of(*arguments, n_threads), gradient

@@ -592,7 +592,8 @@ def meeting(n):
 
 
 def fit_among_others(n_threads, metric, seed):
-    with LIBRARIES.limit(limits=n_threads, user_api="openmp"):  # it is each thread's own
+    # It is each thread's own. Selected first: a limit restores all libraries that it knows, BLAS too.
+    with LIBRARIES.select(user_api="openmp").limit(limits=n_threads):
         return results(watched(metric, random_state=seed).fit(X, Y), X)
 
 
