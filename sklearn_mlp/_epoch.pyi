@@ -66,6 +66,7 @@ class Trainer:
         max_grad_norm: float = 0.0,
         track_norm: bool = False,
         keep_outputs: bool = False,
+        rate_factors: NDArray[np.float64] | None = None,
         n_threads: int = 1,
     ) -> None: ...
     @property

@@ -248,6 +248,7 @@ cdef struct TrainingSpec:
     void* params
     void* moments
     void* gradient
+    const double* rate_factors  # of the weights of each layer, then of the intercepts of each
     Py_ssize_t batch_rows, step_rows
     double alpha, mean_weight, max_norm
     bint with_norm, accumulate
@@ -294,6 +295,9 @@ cdef class Trainer:
         Whether to sum up the norms of the gradients, as is done where there is a limit.
     keep_outputs : bool, default=False
         Whether to keep the raw scores that the rows had when training came by them.
+    rate_factors : ndarray of shape (2, n_layers), dtype float64, default=None
+        Factors of the rate of each layer's weights and of its intercepts; None: 1. The decay of
+        weights follows the rate without them.
     n_threads : int, default=1
         Threads that share the work of each step. They change no bit of the result.
 
@@ -326,7 +330,7 @@ cdef class Trainer:
                  Optimizer optimizer, OptimizerState state, *, Py_ssize_t batch_rows,
                  double alpha, bint gather, Py_ssize_t accumulation_steps=1,
                  double max_grad_norm=0.0, bint track_norm=False, bint keep_outputs=False,
-                 int n_threads=1):
+                 rate_factors=None, int n_threads=1):
         dtype = samples.dtype
         _check_targets(samples, loss)
         if params.shape != (layers.n_params,):
@@ -343,13 +347,18 @@ cdef class Trainer:
         ):
             raise ValueError(f"the state of {type(optimizer).__name__} is not one for "
                              f"{layers.n_params} parameters")
+        if rate_factors is None:
+            rate_factors = np.ones((2, layers.n_layers))
+        if rate_factors.shape != (2, layers.n_layers):
+            raise ValueError(f"rate_factors of shape {rate_factors.shape} for a network of "
+                             f"{layers.n_layers} layers; (2, {layers.n_layers}) is needed")
         self.gradient = empty_vector(layers.n_params, dtype)
         self.outputs = np.empty((samples.n_rows, loss.n_outputs), dtype) if keep_outputs else None
         self.space = Workspace(
             layers, batch_rows, dtype, n_gathered=samples.spec.n_features if gather else 0,
             outputs=self.outputs, most_threads=n_threads)
         self.state = state
-        self.owners = (layers, params, samples, loss, optimizer, moments)
+        self.owners = (layers, params, samples, loss, optimizer, moments, rate_factors)
         self.single = dtype == np.float32
         _bind(&self.spec, layers, samples, loss, self.space)
         if optimizer is not None:
@@ -361,6 +370,7 @@ cdef class Trainer:
         self.spec.params = _slots(params, dtype)
         self.spec.moments = _slots(moments, dtype)
         self.spec.gradient = _slots(self.gradient, dtype)
+        self.spec.rate_factors = <const double*> _address(rate_factors, np.float64)
         self.start_epoch(0)
 
     @property
@@ -628,12 +638,17 @@ cdef void _update(
     TrainingSpec* t, floating* like, const step_numbers* step, Py_ssize_t i, Py_ssize_t end,
 ) noexcept nogil:
     """The optimizer's step on blocks `i` to `end`."""
-    cdef const BlockSpec* block
+    cdef:
+        const BlockSpec* block
+        bint weights
+        step_numbers own = step[0]
     for i in range(i, end):
         block = t.blocks + i
+        weights = block.first_row >= 0
+        own.rate = step.rate * t.rate_factors[block.layer if weights else t.n_layers + block.layer]
         t.space.block_sums[i] = update(
-            t.optimizer, step[0], <floating*> t.params, <const floating*> t.gradient,
-            <floating*> t.moments, t.n_params, block.start, block.size, block.first_row >= 0)
+            t.optimizer, own, <floating*> t.params, <const floating*> t.gradient,
+            <floating*> t.moments, t.n_params, block.start, block.size, weights)
 
 
 cdef Py_ssize_t _first_block(const TrainingSpec* t, int thread, int n_threads) noexcept nogil:

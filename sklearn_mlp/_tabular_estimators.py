@@ -34,6 +34,7 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._training import Recipe
 from sklearn_mlp._typing import (
     Activations,
     Array,
@@ -86,6 +87,8 @@ class BaseTabular(BaseEstimator, ABC):
         "solver": [StrOptions({"adam", "adamw", "sgd"})],
         "learning_rate": [StrOptions(set(SCHEDULE_NAMES)), Schedule, callable],
         "learning_rate_init": [Interval(Real, 0, LEARNING_RATE_LIMIT, closed="neither")],
+        "layer_rates": [None, StrOptions({"fan_in"}), "array-like"],
+        "intercept_rate": [Interval(Real, 0, None, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -265,7 +268,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _make_member(self, seed, n_rows, splits, held_out):
         n_training = n_rows - (ceil(self.validation_fraction * n_rows) if splits else 0)
         validated = splits or held_out
-        return self._member(
+        member = self._member(
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
             solver=self.solver,
@@ -287,6 +290,16 @@ class BaseTabular(BaseEstimator, ABC):
             random_state=int(seed),
             verbose=self.verbose,
             **self._own_parameters(),
+        )
+        member._recipe = self._recipe()
+        return member
+
+    def _recipe(self):
+        """What the members are asked for beyond their parameters."""
+        rates = self.layer_rates
+        return Recipe(
+            layer_rates=rates if rates is None or isinstance(rates, str) else tuple(rates),
+            intercept_rate=float(self.intercept_rate),
         )
 
     @property
@@ -354,10 +367,17 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
     learning_rate_init : float, default=0.005
         Largest rate.
+    layer_rates : 'fan_in', array-like of float or None, default=None
+        Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
+        inputs, as the neural-tangent parametrisation of RealMLP has it. Or one number for each layer,
+        the output layer included. None: 1.
+    intercept_rate : float, default=1.0
+        Factor of the rate of the intercepts.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
     weight_decay : float, default=0.1
-        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay.
+        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
+        factor of their rate.
     dropout : float or list of float, default=0.15
         Share of the units of each hidden layer that training leaves out.
     label_smoothing : float or 'auto', default='auto'
@@ -447,6 +467,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
         learning_rate_init: float = 0.005,
+        layer_rates: ArrayLike | str | None = None,
+        intercept_rate: float = 1.0,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
@@ -472,6 +494,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
             solver=solver,
             learning_rate=learning_rate,
             learning_rate_init=learning_rate_init,
+            layer_rates=layer_rates,
+            intercept_rate=intercept_rate,
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,
@@ -624,10 +648,17 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
     learning_rate_init : float, default=0.005
         Largest rate.
+    layer_rates : 'fan_in', array-like of float or None, default=None
+        Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
+        inputs, as the neural-tangent parametrisation of RealMLP has it. Or one number for each layer,
+        the output layer included. None: 1.
+    intercept_rate : float, default=1.0
+        Factor of the rate of the intercepts.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
     weight_decay : float, default=0.1
-        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay.
+        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
+        factor of their rate.
     dropout : float or list of float, default=0.15
         Share of the units of each hidden layer that training leaves out.
     batch_size : int or 'auto', default='auto'
@@ -715,6 +746,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
         learning_rate_init: float = 0.005,
+        layer_rates: ArrayLike | str | None = None,
+        intercept_rate: float = 1.0,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
@@ -740,6 +773,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
             solver=solver,
             learning_rate=learning_rate,
             learning_rate_init=learning_rate_init,
+            layer_rates=layer_rates,
+            intercept_rate=intercept_rate,
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,

@@ -28,6 +28,8 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+# Inputs of a layer whose rate "fan_in" leaves as it is.
+WIDTH = 256
 REMEDY = (
     "Scale the data (StandardScaler); with a solver other than 'lbfgs' also try a smaller "
     "learning_rate_init, or max_grad_norm."
@@ -98,6 +100,42 @@ class OptimizerRun:
     @property
     def learning_rate(self):
         return self.schedule.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What the tabular estimators ask of their members' training beyond its parameters.
+
+    Parameters
+    ----------
+    layer_rates : None, "fan_in" or sequence of float
+        Factors of the rate of each layer's weights; "fan_in": sqrt(256 / n_in).
+    intercept_rate : float
+        Factor of the rate of all intercepts.
+    """
+
+    layer_rates: object = None
+    intercept_rate: float = 1.0
+
+    def rate_factors(self, sizes):
+        """The factors of weights and intercepts, of shape (2, n_layers), for layers of these sizes."""
+        factors = np.ones((2, len(sizes) - 1))
+        factors[1] = self.intercept_rate
+        if isinstance(self.layer_rates, str):
+            factors[0] = np.sqrt(WIDTH / np.array(sizes[:-1]))
+        elif self.layer_rates is not None:
+            factors[0] = self._listed_rates(len(sizes) - 1)
+        return factors
+
+    def _listed_rates(self, n_layers):
+        rates = np.asarray(self.layer_rates)
+        numbers = rates.shape == (n_layers,) and rates.dtype.kind in "iuf"
+        if not numbers or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(
+                f"layer_rates must be None, 'fan_in' or a number >= 0 for the weights of each of the "
+                f"{n_layers} layers, the output layer included; got {self.layer_rates!r}."
+            )
+        return rates
 
 
 @dataclass(kw_only=True)
@@ -326,6 +364,7 @@ class StochasticTraining(Training):
         Batches per step.
     max_grad_norm : float
         0: no limit.
+    recipe : Recipe
     """
 
     optimizer: OptimizerRun
@@ -334,6 +373,7 @@ class StochasticTraining(Training):
     dropout: tuple
     accumulation_steps: int
     max_grad_norm: float
+    recipe: Recipe
 
     def _make_trainer(self, **common):
         network = self.network
@@ -348,6 +388,7 @@ class StochasticTraining(Training):
             accumulation_steps=self.accumulation_steps,
             max_grad_norm=self.max_grad_norm,
             track_norm=self.track_norm,
+            rate_factors=self.recipe.rate_factors(network.sizes),
         )
 
     def take(self, *args, **kwargs):

@@ -1,0 +1,265 @@
+"""What the tabular estimators ask of their members' training beyond its parameters.
+
+The oracle is a training loop in NumPy, float64, one formula a line, in which the scale of the inputs
+is a parameter like any other.
+"""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from sklearn_mlp import MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp._epoch import Samples, Trainer
+from sklearn_mlp._loss import Loss
+from sklearn_mlp._network import Network
+from sklearn_mlp._optim import SGD, SOLVERS
+from sklearn_mlp._training import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+EACH_SOLVER = pytest.mark.parametrize("solver", SOLVERS)
+EACH_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
+TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
+
+RNG = np.random.default_rng(0)
+SHAPES = {  # name: rows, features, hidden units, outputs, rows per batch
+    "short last batch": (50, 6, (8, 5), 2, 16),
+    "one feature, one unit": (9, 1, (1,), 1, 4),
+    "one layer": (20, 5, (), 1, 20),
+    "several blocks": (40, 70, (40,), 3, 33),
+}
+EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES)
+
+
+def problem(shape, dtype="float64"):
+    n_rows, n_features, hidden, n_outputs, batch_size = SHAPES[shape]
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n_rows, n_features)).astype(dtype)
+    y = rng.normal(size=(n_rows, n_outputs))
+    params = {"hidden_layer_sizes": hidden, "batch_size": batch_size}
+    return X, y[:, 0] if n_outputs == 1 else y, params
+
+
+def member(recipe, cls=MLPRegressor, **params):
+    common = {
+        "activation": "tanh", "shuffle": False, "max_iter": 3, "random_state": 0, "alpha": 0.3,
+        "learning_rate_init": 0.01, "tol": 0,
+    }  # fmt: skip
+    model = cls(**{**common, **params})
+    model._recipe = Recipe(**recipe)
+    return model
+
+
+def parameters(model):
+    return np.concatenate([np.ravel(part) for part in [*model.coefs_, *model.intercepts_]])
+
+
+def initial(model, X, y):
+    """The parameters that a fit begins with."""
+    hidden = model.hidden_layer_sizes
+    network = Network(
+        [X.shape[1], *hidden, y.reshape(len(y), -1).shape[1]], [("tanh", 0.0)] * len(hidden), X.dtype
+    )
+    network.initialize(np.random.RandomState(model.random_state), "auto", ("tanh", 0.0))
+    return [np.array(part, float) for part in network.coefs + network.intercepts]
+
+
+def move(solver, p, g, moments, t, rate):
+    """The parameters after step t, counted from 1, at the estimators' defaults, without decay."""
+    if solver == "sgd":
+        moments[0] = 0.9 * moments[0] - rate * g
+        return p + 0.9 * moments[0] - rate * g
+    moments[0] = 0.9 * moments[0] + 0.1 * g
+    moments[1] = 0.999 * moments[1] + 0.001 * g**2
+    first, second = 1 - 0.9**t, 1 - 0.999**t
+    if solver == "adam":
+        return p - rate * np.sqrt(second) / first * moments[0] / (np.sqrt(moments[1]) + 1e-8)
+    return p - rate / first * moments[0] / (np.sqrt(moments[1] / second) + 1e-8)
+
+
+def gradients(parts, X, y):
+    """Of half the squared error per row, for weights, intercepts and, at the end, the scale."""
+    n_layers = len(parts) // 2
+    weights, intercepts, s = parts[:n_layers], parts[n_layers:-1], parts[-1]
+    inputs, out = [], X * s
+    for layer in range(n_layers):
+        inputs.append(out)
+        out = out @ weights[layer] + intercepts[layer]
+        out = np.tanh(out) if layer < n_layers - 1 else out
+    delta, of_weights, of_intercepts = (out - y) / len(y), [], []
+    for layer in reversed(range(n_layers)):
+        of_weights.insert(0, inputs[layer].T @ delta)
+        of_intercepts.insert(0, delta.sum(axis=0))
+        delta = delta @ weights[layer].T
+        delta = delta * (1 - inputs[layer] ** 2) if layer else delta
+    return [*of_weights, *of_intercepts, (X * delta).sum(axis=0)]
+
+
+def reference_fit(model, X, y, *, factors, scale_factor=0.0, decays=None, max_norm=np.inf):
+    """Weights and intercepts, the scale folded in, as one vector; and the mean norm of the last epoch.
+
+    `factors` is of shape (2, n_layers); `decays` has a factor of `weight_decay` for each epoch."""
+    X, y = X.astype(float), y.reshape(len(y), -1)
+    parts = [*initial(model, X, y), np.ones(X.shape[1])]
+    n_layers, decays = len(parts) // 2, np.ones(model.max_iter) if decays is None else decays
+    factors = [*np.ravel(factors), scale_factor]
+    moments = [[np.zeros_like(part)] * 2 for part in parts]
+    moments = [list(pair) for pair in moments]
+    t = 0
+    for epoch in range(model.max_iter):
+        norms = []
+        for first in range(0, len(X), model.batch_size):
+            t += 1
+            rows = slice(first, first + model.batch_size)
+            found = gradients(parts, X[rows], y[rows])
+            if not scale_factor:
+                found[-1][:] = 0
+            for i in range(n_layers):
+                found[i] = found[i] + model.alpha / len(X[rows]) * parts[i]
+            norms.append(np.sqrt(sum((g**2).sum() for g in found)))
+            for i, g in enumerate(found):
+                if model.solver == "adamw" and i < n_layers:
+                    parts[i] = parts[i] * (1 - 0.01 * decays[epoch] * model.weight_decay)
+                g = g * min(1, max_norm / norms[-1])
+                parts[i] = move(model.solver, parts[i], g, moments[i], t, 0.01 * factors[i])
+    parts[0] = parts[0] * parts[-1][:, None]
+    return np.concatenate([np.ravel(part) for part in parts[:-1]]), np.mean(norms)
+
+
+# ---- rates ----
+
+
+@EACH_DTYPE
+@EACH_SHAPE
+@EACH_SOLVER
+def test_rates_of_groups_equal_the_reference(solver, shape, dtype):
+    X, y, params = problem(shape, dtype)
+    n_layers = len(params["hidden_layer_sizes"]) + 1
+    factors = np.array([np.linspace(0.5, 3, n_layers), np.full(n_layers, 0.1)])
+    recipe = {"layer_rates": tuple(factors[0]), "intercept_rate": 0.1}
+    model = member(recipe, solver=solver, weight_decay=5.0, **params).fit(X, y)
+    expected, _ = reference_fit(model, X, y, factors=factors)
+    np.testing.assert_allclose(
+        parameters(model), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+    )
+
+
+def test_rates_go_by_the_inputs_of_a_layer():
+    factors = Recipe(layer_rates="fan_in", intercept_rate=0.5).rate_factors((4, 256, 64, 3))
+    np.testing.assert_allclose(factors, [[8, 1, 2], [0.5, 0.5, 0.5]])
+
+
+@EACH_DTYPE
+@EACH_SHAPE
+@EACH_SOLVER
+def test_factors_of_one_change_no_bit(solver, shape, dtype):
+    X, y, params = problem(shape, dtype)
+    ones = {"layer_rates": (1,) * (len(params["hidden_layer_sizes"]) + 1), "intercept_rate": 1.0}
+    models = [member(recipe, solver=solver, **params).fit(X, y) for recipe in ({}, ones)]
+    assert models[0]._recipe != models[1]._recipe
+    np.testing.assert_array_equal(*[parameters(model) for model in models])
+
+
+def test_a_group_of_rate_zero_stays():
+    X, y, params = problem("short last batch")
+    model = member({"layer_rates": (0, 1, 0), "intercept_rate": 0}, **params).fit(X, y)
+    start = initial(model, X, y)
+    for i in (0, 2, 3, 4, 5):
+        np.testing.assert_array_equal([*model.coefs_, *model.intercepts_][i], start[i])
+    assert np.abs(model.coefs_[1] - start[1]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        (1, 1),
+        (1, 1, 1, 1),
+        (1, -1, 1),
+        (1, np.inf, 1),
+        (1, np.nan, 1),
+        ("a", "b", "c"),
+        ((1,), (1,), (1,)),
+    ],
+)
+def test_rates_that_do_not_fit(rates):
+    X, y, params = problem("short last batch")
+    with pytest.raises(
+        ValueError, match=r"layer_rates must be None, 'fan_in' or a number >= 0 .* 3 lay"
+    ):
+        member({"layer_rates": rates}, **params).fit(X, y)
+
+
+def test_a_trainer_refuses_factors_that_do_not_fit():
+    network = Network((2, 3, 1), [("tanh", 0.0)], np.float64)
+    samples, settings = Samples(np.ones((4, 2)), np.ones((4, 1))), SGD()
+    with pytest.raises(ValueError, match=r"rate_factors of shape \(2, 1\)"):
+        Trainer(
+            network.layers, network.params, samples, Loss("squared_error", 1), settings,
+            settings.init(network.params), batch_rows=4, alpha=0, gather=False,
+            rate_factors=np.ones((2, 1)),
+        )  # fmt: skip
+
+
+# ---- how members carry it ----
+
+
+@pytest.mark.parametrize(
+    "copied", [clone, copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))],
+    ids=["clone", "copy", "deepcopy", "pickle"],
+)  # fmt: skip
+def test_copies_of_a_member_train_alike(copied):
+    X, y, params = problem("short last batch")
+    model = member({"intercept_rate": 0.1}, **params)
+    again = copied(model)
+    np.testing.assert_array_equal(parameters(again.fit(X, y)), parameters(model.fit(X, y)))
+    plain = member({}, **params).fit(X, y)
+    assert np.abs(parameters(plain) - parameters(model)).max() > 1e-3
+
+
+def test_clones_of_others_carry_nothing():
+    assert "_recipe" not in vars(clone(MLPRegressor()))
+
+
+def test_lbfgs_takes_no_recipe():
+    X, y, params = problem("short last batch")
+    with pytest.raises(ValueError, match="takes no mini-batch steps"):
+        member({"intercept_rate": 0.1}, solver="lbfgs", **params).fit(X, y)
+
+
+# ---- the tabular estimators ----
+
+QUICK = {"hidden_layer_sizes": (16, 16), "max_iter": 4, "random_state": 0}
+LABELS = (RNG.normal(size=60) > 0).astype(int)
+TABLE = RNG.normal(size=(60, 4)) + LABELS[:, None]
+TABULAR = {"classifier": TabularMLPClassifier(**QUICK), "regressor": TabularMLPRegressor(**QUICK)}
+ASKED = [  # parameters of the tabular estimators, and the recipe they make
+    ({}, {}),
+    ({"layer_rates": "fan_in"}, {"layer_rates": "fan_in"}),
+    ({"layer_rates": [2.0, 1.0, 1.0]}, {"layer_rates": (2.0, 1.0, 1.0)}),
+    ({"layer_rates": np.array([2.0, 1.0, 1.0])}, {"layer_rates": (2.0, 1.0, 1.0)}),
+    ({"intercept_rate": 0.1}, {"intercept_rate": 0.1}),
+]
+
+
+@pytest.mark.parametrize("which", TABULAR)
+@pytest.mark.parametrize(("asked", "recipe"), ASKED, ids=lambda value: str(value)[:40])
+def test_parameters_reach_the_members(which, asked, recipe):
+    plain = clone(TABULAR[which]).fit(TABLE, LABELS)
+    model = clone(plain).set_params(**asked, n_members=2).fit(TABLE, LABELS)
+    assert all(member._recipe == Recipe(**recipe) for member in model.members_)
+    same = np.array_equal(parameters(model.members_[0]), parameters(plain.members_[0]))
+    assert same == (recipe == {})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"layer_rates": "fan_out"}, {"layer_rates": [1.0]}, {"layer_rates": 2.0}, {"intercept_rate": -1}],
+    ids=str,
+)
+def test_parameters_that_are_refused(asked):
+    for model in TABULAR.values():
+        with pytest.raises(ValueError, match=f"{next(iter(asked))}.* must be"):
+            clone(model).set_params(**asked).fit(TABLE, LABELS)
