@@ -605,7 +605,7 @@ class BaseMultilayerPerceptron(
             dropout=plan.dropout,
             accumulation_steps=min(self.gradient_accumulation_steps, ceil(n_train / batch_rows)),
             max_grad_norm=self.max_grad_norm or 0.0,
-            recipe=self._recipe,
+            recipe=self._recipe.without_end() if incremental else self._recipe,
         )
 
     def _make_network(self, sizes, data, plan, first_pass, incremental, batch_rows, gathered):

@@ -5,8 +5,9 @@ emits them when the trained network is safely attached.
 """
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import cos, pi
 from time import perf_counter
 
 import numpy as np
@@ -112,10 +113,28 @@ class Recipe:
         Factors of the rate of each layer's weights; "fan_in": sqrt(256 / n_in).
     intercept_rate : float
         Factor of the rate of all intercepts.
+    dropout_schedule, decay_schedule : "constant" or "flat_cos"
+        What becomes of dropout and of the decay of weights in the course of a fit.
     """
 
     layer_rates: object = None
     intercept_rate: float = 1.0
+    dropout_schedule: str = "constant"
+    decay_schedule: str = "constant"
+
+    def without_end(self):
+        """That of `partial_fit`, which does not know when training will end."""
+        return replace(self, dropout_schedule="constant", decay_schedule="constant")
+
+    @property
+    def fades(self):
+        return "flat_cos" in (self.dropout_schedule, self.decay_schedule)
+
+    def fade(self, t):
+        """The factors of dropout and decay when the fraction t of training is done."""
+        flat_cos = (1 + cos(pi * max(0.0, 2 * t - 1))) / 2
+        schedules = (self.dropout_schedule, self.decay_schedule)
+        return tuple(flat_cos if name == "flat_cos" else 1.0 for name in schedules)
 
     def rate_factors(self, sizes):
         """The factors of weights and intercepts, of shape (2, n_layers), for layers of these sizes."""
@@ -405,6 +424,8 @@ class StochasticTraining(Training):
                 self.tasks.begin()
             if self.shuffle:
                 shuffle(self.random_state, self.rows)
+            if self.recipe.fades:
+                self.trainer.fade(*self.recipe.fade((self.record.n_iter + 0.5) / self.max_iter))
             rates = schedule.start_epoch(n_steps)
             if not self._epoch(rates):
                 epoch = f"epoch {self.record.n_iter + 1}, with learning rate {schedule.value:g}"

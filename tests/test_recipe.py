@@ -15,14 +15,13 @@ from sklearn_mlp import MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from sklearn_mlp._epoch import Samples, Trainer
 from sklearn_mlp._loss import Loss
 from sklearn_mlp._network import Network
-from sklearn_mlp._optim import SGD, SOLVERS
+from sklearn_mlp._optim import SGD, SOLVERS, AdamW
 from sklearn_mlp._training import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 EACH_SOLVER = pytest.mark.parametrize("solver", SOLVERS)
 EACH_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
-TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
 
 RNG = np.random.default_rng(0)
 SHAPES = {  # name: rows, features, hidden units, outputs, rows per batch
@@ -55,6 +54,11 @@ def member(recipe, cls=MLPRegressor, **params):
 
 def parameters(model):
     return np.concatenate([np.ravel(part) for part in [*model.coefs_, *model.intercepts_]])
+
+
+def assert_close(found, expected, dtype):
+    tolerance = {"float32": 2e-4, "float64": 1e-9}[dtype]
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 def initial(model, X, y):
@@ -142,9 +146,7 @@ def test_rates_of_groups_equal_the_reference(solver, shape, dtype):
     recipe = {"layer_rates": tuple(factors[0]), "intercept_rate": 0.1}
     model = member(recipe, solver=solver, weight_decay=5.0, **params).fit(X, y)
     expected, _ = reference_fit(model, X, y, factors=factors)
-    np.testing.assert_allclose(
-        parameters(model), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
-    )
+    assert_close(parameters(model), expected, dtype)
 
 
 def test_rates_go_by_the_inputs_of_a_layer():
@@ -203,6 +205,94 @@ def test_a_trainer_refuses_factors_that_do_not_fit():
         )  # fmt: skip
 
 
+# ---- schedules of dropout and decay ----
+
+
+def test_flat_and_then_half_a_cosine():
+    recipe = Recipe(dropout_schedule="flat_cos")
+    factors = np.array([recipe.fade(t) for t in (0, 0.3, 0.5, 0.75, 1)])
+    np.testing.assert_allclose(factors, [[1, 1], [1, 1], [1, 1], [0.5, 1], [0, 1]], atol=1e-15)
+    assert Recipe(decay_schedule="flat_cos").fade(0.75) == (1.0, 0.5)
+    assert not Recipe().fades
+
+
+def flat_cos(n_epochs):
+    """The factors of epochs: those of their middles."""
+    t = (np.arange(n_epochs) + 0.5) / n_epochs
+    return np.where(t < 0.5, 1.0, (1 + np.cos(np.pi * (2 * t - 1))) / 2)
+
+
+@EACH_DTYPE
+@EACH_SHAPE
+def test_a_decay_that_fades_equals_the_reference(shape, dtype):
+    X, y, params = problem(shape, dtype)
+    factors = np.ones((2, len(params["hidden_layer_sizes"]) + 1))
+    model = member(
+        {"decay_schedule": "flat_cos"}, solver="adamw", weight_decay=20.0, max_iter=5, **params
+    ).fit(X, y)
+    expected, _ = reference_fit(model, X, y, factors=factors, decays=flat_cos(5))
+    assert_close(parameters(model), expected, dtype)
+    constant = reference_fit(model, X, y, factors=factors)[0]
+    assert np.abs(constant - expected).max() > 2e-3
+
+
+@EACH_DTYPE
+@pytest.mark.parametrize("decay_schedule", ["constant", "flat_cos"])
+def test_dropout_that_fades_is_that_of_each_epoch(decay_schedule, dtype):
+    X, y, params = problem("several blocks", dtype)
+    recipe = {"dropout_schedule": "flat_cos", "decay_schedule": decay_schedule}
+    params.update(solver="adamw", dropout=[0.4], max_iter=4, alpha=0.0, weight_decay=2.0)
+    model = member(recipe, **params).fit(X, y)
+
+    random_state = np.random.RandomState(0)
+    network = Network((70, 40, 3), [("tanh", 0.0)], dtype)
+    network.initialize(random_state)
+    samples, state = Samples(X, y.astype(dtype)), AdamW().init(network.params)
+    seed = random_state.randint(2**32, dtype=np.uint64)
+    for epoch, factor in enumerate(flat_cos(4)):
+        layers = network.layers_with_dropout([0.4 * factor])
+        settings = AdamW(weight_decay=2.0 * (factor if decay_schedule == "flat_cos" else 1))
+        trainer = Trainer(
+            layers, network.params, samples, Loss("squared_error", 3), settings, state, batch_rows=33,
+            alpha=0, gather=False,
+        )  # fmt: skip
+        trainer.dropout_seed = seed
+        trainer.start_epoch(epoch)
+        trainer.train_batches(None, 40, 0, np.full(2, 0.01))
+    np.testing.assert_array_equal(network.params, parameters(model))
+
+
+def test_the_first_half_of_training_is_that_without_a_schedule():
+    X, y, params = problem("short last batch")
+    params.update(solver="adamw", dropout=0.3, weight_decay=2.0, max_iter=9)
+    recipe = {"dropout_schedule": "flat_cos", "decay_schedule": "flat_cos"}
+    models = [member(r, **params).fit(X, y) for r in ({}, recipe)]
+    same = np.equal(*[model.loss_curve_ for model in models])
+    assert same[:5].all()
+    assert not same[5:].any()
+    # The settings and the table of layers are as they were: a fit can be repeated.
+    again = models[1].fit(X, y)
+    np.testing.assert_array_equal(parameters(again), parameters(clone(again).fit(X, y)))
+
+
+def test_partial_fit_knows_no_end():
+    X, y, params = problem("short last batch")
+    params.update(solver="adamw", dropout=0.3, weight_decay=2.0)
+    rates = {"intercept_rate": 0.1}
+    recipe = {"dropout_schedule": "flat_cos", "decay_schedule": "flat_cos", **rates}
+    models = [member(r, **params) for r in (rates, recipe, {})]
+    constant, fading, plain = [parameters(m.partial_fit(X, y).partial_fit(X, y)) for m in models]
+    np.testing.assert_array_equal(constant, fading)
+    assert np.abs(constant - plain).max() > 1e-3
+
+
+def test_a_table_of_layers_refuses_factors_that_make_no_rate():
+    network = Network((2, 3, 1), [("tanh", 0.0)], np.float64)
+    for factor in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="factor of dropout"):
+            network.layers_with_dropout([0.5]).scale_dropout(factor)
+
+
 # ---- how members carry it ----
 
 
@@ -241,6 +331,8 @@ ASKED = [  # parameters of the tabular estimators, and the recipe they make
     ({"layer_rates": [2.0, 1.0, 1.0]}, {"layer_rates": (2.0, 1.0, 1.0)}),
     ({"layer_rates": np.array([2.0, 1.0, 1.0])}, {"layer_rates": (2.0, 1.0, 1.0)}),
     ({"intercept_rate": 0.1}, {"intercept_rate": 0.1}),
+    ({"dropout_schedule": "flat_cos"}, {"dropout_schedule": "flat_cos"}),
+    ({"decay_schedule": "flat_cos"}, {"decay_schedule": "flat_cos"}),
 ]
 
 
@@ -250,7 +342,7 @@ def test_parameters_reach_the_members(which, asked, recipe):
     plain = clone(TABULAR[which]).fit(TABLE, LABELS)
     model = clone(plain).set_params(**asked, n_members=2).fit(TABLE, LABELS)
     assert all(member._recipe == Recipe(**recipe) for member in model.members_)
-    same = np.array_equal(parameters(model.members_[0]), parameters(plain.members_[0]))
+    same = model.members_[0].loss_curve_ == plain.members_[0].loss_curve_
     assert same == (recipe == {})
 
 
