@@ -605,7 +605,7 @@ class BaseMultilayerPerceptron(
             dropout=plan.dropout,
             accumulation_steps=min(self.gradient_accumulation_steps, ceil(n_train / batch_rows)),
             max_grad_norm=self.max_grad_norm or 0.0,
-            recipe=self._recipe.without_end() if incremental else self._recipe,
+            recipe=self._recipe.of_partial_fit() if incremental else self._recipe,
         )
 
     def _make_network(self, sizes, data, plan, first_pass, incremental, batch_rows, gathered):
@@ -623,6 +623,7 @@ class BaseMultilayerPerceptron(
             gathered=gathered,
             outputs_of=data.X.shape[0] if any(m.on_training for m in plan.metrics) else 0,
         )
+        n_values += self._recipe.scale_values(sizes, moments)
         require_memory(n_values * data.X.dtype.itemsize, f"training a network of layer sizes {sizes}")
         if first_pass:
             return Network(sizes, plan.activations, data.X.dtype)

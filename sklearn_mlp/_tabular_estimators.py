@@ -61,6 +61,9 @@ LEAST_VALIDATION = 5
 
 SMOOTHING = 0.1
 
+# Factor of the rate of a feature's scale, from RealMLP.
+SCALE_RATE = 6.0
+
 
 def _is_frame(X):
     return hasattr(X, "columns") and hasattr(X, "shape")
@@ -89,6 +92,7 @@ class BaseTabular(BaseEstimator, ABC):
         "learning_rate_init": [Interval(Real, 0, LEARNING_RATE_LIMIT, closed="neither")],
         "layer_rates": [None, StrOptions({"fan_in"}), "array-like"],
         "intercept_rate": [Interval(Real, 0, None, closed="left")],
+        "feature_scale": ["boolean", Interval(Real, 0, None, closed="neither")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -298,10 +302,13 @@ class BaseTabular(BaseEstimator, ABC):
 
     def _recipe(self):
         """What the members are asked for beyond their parameters."""
-        rates = self.layer_rates
+        rates, scale = self.layer_rates, float(self.feature_scale)
+        if isinstance(self.feature_scale, bool | np.bool_):
+            scale *= SCALE_RATE
         return Recipe(
             layer_rates=rates if rates is None or isinstance(rates, str) else tuple(rates),
             intercept_rate=float(self.intercept_rate),
+            feature_scale=scale,
             dropout_schedule=self.dropout_schedule,
             decay_schedule=self.decay_schedule,
         )
@@ -377,6 +384,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         the output layer included. None: 1.
     intercept_rate : float, default=1.0
         Factor of the rate of the intercepts.
+    feature_scale : bool or float, default=False
+        Whether a factor for each column of what `preprocessor` returns is learned along with the
+        weights, 1 at first and without decay. A number is the factor of its rate; True: 6. After `fit`
+        it is part of the first layer's weights.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
     weight_decay : float, default=0.1
@@ -478,6 +489,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         learning_rate_init: float = 0.005,
         layer_rates: ArrayLike | str | None = None,
         intercept_rate: float = 1.0,
+        feature_scale: bool | float = False,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
@@ -507,6 +519,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
             learning_rate_init=learning_rate_init,
             layer_rates=layer_rates,
             intercept_rate=intercept_rate,
+            feature_scale=feature_scale,
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,
@@ -667,6 +680,10 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         the output layer included. None: 1.
     intercept_rate : float, default=1.0
         Factor of the rate of the intercepts.
+    feature_scale : bool or float, default=False
+        Whether a factor for each column of what `preprocessor` returns is learned along with the
+        weights, 1 at first and without decay. A number is the factor of its rate; True: 6. After `fit`
+        it is part of the first layer's weights.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
     weight_decay : float, default=0.1
@@ -766,6 +783,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         learning_rate_init: float = 0.005,
         layer_rates: ArrayLike | str | None = None,
         intercept_rate: float = 1.0,
+        feature_scale: bool | float = False,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
@@ -795,6 +813,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
             learning_rate_init=learning_rate_init,
             layer_rates=layer_rates,
             intercept_rate=intercept_rate,
+            feature_scale=feature_scale,
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,

@@ -113,18 +113,25 @@ class Recipe:
         Factors of the rate of each layer's weights; "fan_in": sqrt(256 / n_in).
     intercept_rate : float
         Factor of the rate of all intercepts.
+    feature_scale : float
+        Factor of the rate of a scale of the inputs; 0: no scale.
     dropout_schedule, decay_schedule : "constant" or "flat_cos"
         What becomes of dropout and of the decay of weights in the course of a fit.
     """
 
     layer_rates: object = None
     intercept_rate: float = 1.0
+    feature_scale: float = 0.0
     dropout_schedule: str = "constant"
     decay_schedule: str = "constant"
 
-    def without_end(self):
-        """That of `partial_fit`, which does not know when training will end."""
-        return replace(self, dropout_schedule="constant", decay_schedule="constant")
+    def of_partial_fit(self):
+        """What `partial_fit` takes over: it knows no end, and forgets what the scale was."""
+        return replace(self, feature_scale=0.0, dropout_schedule="constant", decay_schedule="constant")
+
+    def scale_values(self, sizes, n_moments):
+        """Numbers that training holds for the scale: weights, scale, its gradient and moments."""
+        return sizes[0] * (sizes[1] + 2 + n_moments) if self.feature_scale else 0
 
     @property
     def fades(self):
@@ -408,12 +415,15 @@ class StochasticTraining(Training):
             max_grad_norm=self.max_grad_norm,
             track_norm=self.track_norm,
             rate_factors=self.recipe.rate_factors(network.sizes),
+            scale_rate=self.recipe.feature_scale,
         )
 
     def take(self, *args, **kwargs):
         super().take(*args, **kwargs)
         if any(self.dropout):  # drawn only then, so that other fits draw as scikit-learn does
             self.trainer.dropout_seed = self.random_state.randint(2**32, dtype=np.uint64)
+        if self.recipe.feature_scale:
+            self.trainer.start_scale()
 
     def _run(self):
         schedule = self.optimizer.schedule

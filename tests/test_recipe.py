@@ -9,13 +9,14 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.base import clone
 
 from sklearn_mlp import MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from sklearn_mlp._epoch import Samples, Trainer
 from sklearn_mlp._loss import Loss
 from sklearn_mlp._network import Network
-from sklearn_mlp._optim import SGD, SOLVERS, AdamW
+from sklearn_mlp._optim import SGD, SOLVERS, Adam, AdamW
 from sklearn_mlp._training import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -57,7 +58,7 @@ def parameters(model):
 
 
 def assert_close(found, expected, dtype):
-    tolerance = {"float32": 2e-4, "float64": 1e-9}[dtype]
+    tolerance = {"float32": 1e-5, "float64": 1e-11}[dtype]
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -293,6 +294,168 @@ def test_a_table_of_layers_refuses_factors_that_make_no_rate():
             network.layers_with_dropout([0.5]).scale_dropout(factor)
 
 
+# ---- the scale of the inputs ----
+
+SCALED = {"feature_scale": 6.0}
+
+
+@EACH_DTYPE
+@EACH_SHAPE
+@EACH_SOLVER
+def test_a_scale_equals_the_reference(solver, shape, dtype):
+    X, y, params = problem(shape, dtype)
+    n_layers = len(params["hidden_layer_sizes"]) + 1
+    factors = np.array([np.linspace(0.5, 2, n_layers), np.full(n_layers, 0.1)])
+    recipe = {"layer_rates": tuple(factors[0]), "intercept_rate": 0.1, **SCALED}
+    model = member(recipe, solver=solver, weight_decay=5.0, **params).fit(X, y)
+    expected, _ = reference_fit(model, X, y, factors=factors, scale_factor=6.0)
+    assert_close(parameters(model), expected, dtype)
+    unscaled, _ = reference_fit(model, X, y, factors=factors)
+    assert np.abs(unscaled - expected).max() > 2e-5
+
+
+@EACH_SOLVER
+@pytest.mark.parametrize("metrics", [None, "gradient_norm"])
+def test_the_norm_is_that_of_all_parameters(metrics, solver):
+    X, y, params = problem("several blocks")
+    max_norm = None if metrics else 0.05
+    model = member(SCALED, solver=solver, max_grad_norm=max_norm, metrics=metrics, **params).fit(X, y)
+    expected, norm = reference_fit(
+        model, X, y, factors=np.ones((2, 2)), scale_factor=6.0, max_norm=max_norm or np.inf
+    )
+    assert_close(parameters(model), expected, "float64")
+    np.testing.assert_allclose(model.history_["gradient_norm"][-1], norm)
+    assert norm > 0.05
+
+
+def trainer_with_a_scale(network, samples, n_outputs, **options):
+    settings = SGD(momentum=0.0, nesterov=False)
+    trainer = Trainer(
+        network.layers, network.params, samples, Loss("squared_error", n_outputs), settings,
+        settings.init(network.params), batch_rows=7, alpha=0.0, gather=False, accumulation_steps=3,
+        scale_rate=0.5, **options,
+    )  # fmt: skip
+    trainer.start_scale()
+    return trainer
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sizes", [(4, 5, 2), (1, 1, 1), (3, 33, 1), (5, 2)])
+def test_gradients_of_weights_and_scale_are_those_of_the_loss(sizes, sparse):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, sizes[0])), rng.normal(size=(20, sizes[-1]))
+    network = Network(sizes, [("tanh", 0.0)] * (len(sizes) - 2), np.float64)
+    network.initialize(np.random.RandomState(0))
+    trainer = trainer_with_a_scale(network, Samples(sp.csr_array(X) if sparse else X, y), sizes[-1])
+
+    def step():
+        trainer.start_epoch(0)
+        trainer.train_batches(None, 20, 0, np.array([0.1]))
+        return trainer.scale.copy(), trainer.unscaled.copy()
+
+    scale, weights = step()  # away from 1
+    rest = [np.array(part) for part in [*network.coefs[1:], *network.intercepts]]
+    next_scale, next_weights = step()
+
+    def loss(s, W):
+        out = X * s
+        n_layers = len(sizes) - 1
+        for layer, w in enumerate([W, *rest[: n_layers - 1]]):
+            out = out @ w + rest[n_layers - 1 + layer]
+            out = np.tanh(out) if layer < n_layers - 1 else out
+        return 0.5 * ((out - y) ** 2).sum() / 20
+
+    def slopes(function, at):
+        found = np.empty(at.size)
+        for i in range(at.size):
+            change = np.zeros(at.size)
+            change[i] = 1e-5
+            change = change.reshape(at.shape)
+            found[i] = (function(at + change) - function(at - change)) / 2e-5
+        return found.reshape(at.shape)
+
+    assert np.abs(scale - 1).max() > 1e-4
+    of_scale, of_weights = (
+        slopes(lambda s: loss(s, weights), scale),
+        slopes(lambda W: loss(scale, W), weights),
+    )
+    np.testing.assert_allclose((scale - next_scale) / (0.1 * 0.5), of_scale, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose((weights - next_weights) / 0.1, of_weights, rtol=1e-6, atol=1e-8)
+    np.testing.assert_array_equal(network.coefs[0], next_weights * next_scale[:, None])
+
+
+@EACH_DTYPE
+def test_a_scale_of_sparse_input(dtype):
+    X, y, params = problem("several blocks", dtype)
+    X[np.abs(X) < 1] = 0
+    dense, sparse = (member(SCALED, **params).fit(data, y) for data in (X, sp.csr_array(X)))
+    assert_close(parameters(sparse), parameters(dense), dtype)
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_epochs_are_scored_and_restored_with_their_scale(restored):
+    X, y, params = problem("short last batch")
+    params.update(max_iter=30, learning_rate_init=0.1, restore_best=restored)
+    model = member(SCALED, **params).fit(X, y, X_val=X[:20], y_val=-y[:20])
+    scores = model.validation_scores_
+    assert max(scores) > scores[-1] + 0.1
+    expected = max(scores) if restored else scores[-1]
+    assert model.score(X[:20], -y[:20]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_warm_start_begins_with_a_scale_of_one():
+    X, y, params = problem("short last batch")
+    model = member(SCALED, warm_start=True, **params).fit(X, y)
+    network = Network((6, 8, 5, 2), [("tanh", 0.0)] * 2, "float64")
+    network.params[:] = parameters(model)
+    model.fit(X, y)
+    settings = Adam()
+    trainer = Trainer(
+        network.layers, network.params, Samples(X, y), Loss("squared_error", 2), settings,
+        settings.init(network.params), batch_rows=16, alpha=0.3, gather=False, scale_rate=6.0,
+    )  # fmt: skip
+    trainer.start_scale()
+    for epoch in range(3):
+        trainer.start_epoch(epoch)
+        trainer.train_batches(None, 50, 0, np.full(4, 0.01))
+    np.testing.assert_array_equal(network.params, parameters(model))
+
+
+def test_partial_fit_has_no_scale():
+    X, y, params = problem("short last batch")
+    models = [member(recipe, **params).partial_fit(X, y) for recipe in ({}, SCALED)]
+    np.testing.assert_array_equal(*[parameters(model) for model in models])
+
+
+def test_a_fitted_member_is_an_ordinary_network():
+    X, y, params = problem("short last batch")
+    model = member(SCALED, **params).fit(X, y)
+    again = MLPRegressor.from_json(model.to_json())
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    out = X
+    for W, b in zip(model.coefs_[:-1], model.intercepts_[:-1], strict=True):
+        out = np.tanh(out @ W + b)
+    np.testing.assert_allclose(model.predict(X), out @ model.coefs_[-1] + model.intercepts_[-1])
+
+
+def test_a_scale_needs_an_optimizer():
+    network = Network((2, 1), [], np.float64)
+    with pytest.raises(ValueError, match="trained by an optimizer"):
+        Trainer(
+            network.layers, network.params, Samples(np.ones((4, 2)), np.ones((4, 1))),
+            Loss("squared_error", 1), None, None, batch_rows=4, alpha=0, gather=False, scale_rate=1.0,
+        )  # fmt: skip
+
+
+def test_the_scale_is_counted_before_it_is_made(monkeypatch):
+    X, y, params = problem("short last batch")
+    asked = []
+    monkeypatch.setattr("sklearn_mlp._base.require_memory", lambda n_bytes, what: asked.append(n_bytes))
+    for recipe in ({}, SCALED):
+        member(recipe, **params).fit(X, y)
+    assert asked[1] - asked[0] == 8 * (6 * 8 + 4 * 6)  # weights; scale, gradient and two moments
+
+
 # ---- how members carry it ----
 
 
@@ -331,6 +494,10 @@ ASKED = [  # parameters of the tabular estimators, and the recipe they make
     ({"layer_rates": [2.0, 1.0, 1.0]}, {"layer_rates": (2.0, 1.0, 1.0)}),
     ({"layer_rates": np.array([2.0, 1.0, 1.0])}, {"layer_rates": (2.0, 1.0, 1.0)}),
     ({"intercept_rate": 0.1}, {"intercept_rate": 0.1}),
+    ({"feature_scale": True}, {"feature_scale": 6.0}),
+    ({"feature_scale": np.True_}, {"feature_scale": 6.0}),
+    ({"feature_scale": 2}, {"feature_scale": 2.0}),
+    ({"feature_scale": np.False_}, {}),
     ({"dropout_schedule": "flat_cos"}, {"dropout_schedule": "flat_cos"}),
     ({"decay_schedule": "flat_cos"}, {"decay_schedule": "flat_cos"}),
 ]
@@ -348,7 +515,15 @@ def test_parameters_reach_the_members(which, asked, recipe):
 
 @pytest.mark.parametrize(
     "asked",
-    [{"layer_rates": "fan_out"}, {"layer_rates": [1.0]}, {"layer_rates": 2.0}, {"intercept_rate": -1}],
+    [
+        {"layer_rates": "fan_out"},
+        {"layer_rates": [1.0]},
+        {"layer_rates": 2.0},
+        {"intercept_rate": -1},
+        {"feature_scale": 0.0},
+        {"dropout_schedule": "cosine"},
+        {"decay_schedule": None},
+    ],
     ids=str,
 )
 def test_parameters_that_are_refused(asked):
