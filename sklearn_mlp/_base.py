@@ -15,7 +15,7 @@ from warnings import warn
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
+from sklearn.base import BaseEstimator, RegressorMixin, _clone_parametrized, is_classifier
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
@@ -44,7 +44,7 @@ from sklearn_mlp._predict import (
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._serialize import JSONMixin
 from sklearn_mlp._sparse import kernel_input
-from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Record, StochasticTraining
+from sklearn_mlp._training import LBFGSTraining, OptimizerRun, Recipe, Record, StochasticTraining
 from sklearn_mlp._typing import Array, Matrix, Scores, fit_context
 from sklearn_mlp._validation import Holdout
 from sklearn_mlp._weights import WeightsMixin
@@ -171,6 +171,7 @@ class BaseMultilayerPerceptron(
     out_activation_: str
     n_features_in_: int
     feature_names_in_: Array
+    _recipe = Recipe()  # a tabular estimator sets that of its members
 
     if TYPE_CHECKING:  # scikit-learn's own, which has no types
 
@@ -445,6 +446,11 @@ class BaseMultilayerPerceptron(
                     )
         if self.solver != "lbfgs":
             return
+        if self._recipe != Recipe():
+            raise ValueError(
+                f"solver='lbfgs' takes no mini-batch steps, for which {self._recipe} is; a member of a "
+                f"tabular estimator needs one of {sorted(SOLVERS)}."
+            )
         for name, asked in (
             ("dropout", any(plan.dropout)),
             ("max_grad_norm", self.max_grad_norm is not None),
@@ -599,6 +605,7 @@ class BaseMultilayerPerceptron(
             dropout=plan.dropout,
             accumulation_steps=min(self.gradient_accumulation_steps, ceil(n_train / batch_rows)),
             max_grad_norm=self.max_grad_norm or 0.0,
+            recipe=self._recipe.of_partial_fit() if incremental else self._recipe,
         )
 
     def _make_network(self, sizes, data, plan, first_pass, incremental, batch_rows, gathered):
@@ -616,6 +623,7 @@ class BaseMultilayerPerceptron(
             gathered=gathered,
             outputs_of=data.X.shape[0] if any(m.on_training for m in plan.metrics) else 0,
         )
+        n_values += self._recipe.scale_values(sizes, moments)
         require_memory(n_values * data.X.dtype.itemsize, f"training a network of layer sizes {sizes}")
         if first_pass:
             return Network(sizes, plan.activations, data.X.dtype)
@@ -837,6 +845,12 @@ class BaseMultilayerPerceptron(
         network = self._fitted_network(f"{name}_").copy()
         getattr(network, name)[:] = values
         self._network = network
+
+    def __sklearn_clone__(self):
+        other = _clone_parametrized(self)
+        if "_recipe" in vars(self):
+            other._recipe = self._recipe
+        return other
 
     # Copies in memory go on as the original would; a pickle leaves behind the optimizer's state, which
     # is as large as the parameters twice over, unless partial_fit is under way.

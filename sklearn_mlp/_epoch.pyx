@@ -58,6 +58,9 @@ ctypedef struct bitgen_t:
     double (*next_double)(void* state) noexcept nogil
     uint64_t (*next_raw)(void* state) noexcept nogil
 
+cdef enum:
+    LANES = 16
+
 cdef:
     double STRETCH = 0.1  # seconds without the GIL, so that Ctrl-C is noticed
     # Values per scratch buffer of a prediction or a full pass: about half a megabyte of float.
@@ -248,6 +251,14 @@ cdef struct TrainingSpec:
     void* params
     void* moments
     void* gradient
+    const double* rate_factors  # of the weights of each layer, then of the intercepts of each
+    # Of a scale of the inputs, all of them NULL where there is none: `params` begins with the products
+    # scale[i] * unscaled[i, j], which the passes read as the weights of the first layer.
+    void* unscaled              # (n_in, n_out)
+    void* scale                 # (n_in,)
+    void* scale_gradient        # (n_in,)
+    void* scale_moments         # (n_moments, n_in)
+    double scale_rate
     Py_ssize_t batch_rows, step_rows
     double alpha, mean_weight, max_norm
     bint with_norm, accumulate
@@ -294,6 +305,12 @@ cdef class Trainer:
         Whether to sum up the norms of the gradients, as is done where there is a limit.
     keep_outputs : bool, default=False
         Whether to keep the raw scores that the rows had when training came by them.
+    rate_factors : ndarray of shape (2, n_layers), dtype float64, default=None
+        Factors of the rate of each layer's weights and of its intercepts; None: 1. The decay of
+        weights follows the rate without them.
+    scale_rate : float, default=0.0
+        Factor of the rate of a scale of the inputs: a factor for each feature, 1 at first, which is
+        trained like the other parameters and does not decay. 0: no scale.
     n_threads : int, default=1
         Threads that share the work of each step. They change no bit of the result.
 
@@ -305,6 +322,11 @@ cdef class Trainer:
         A step is divided by its rows times this; to be set.
     gradient : ndarray of shape (n_params,)
         Of the last step, without the L2 term.
+    scale : ndarray of shape (n_features,) or None
+        The scale of the inputs.
+    unscaled : ndarray of shape (n_features, n_units) or None
+        The weights of the first layer without it; `params` has their products, and is therefore the
+        network with its scale folded in, at all times.
     outputs : ndarray of shape (n_rows of the data set, n_outputs) or None
         The raw scores that were kept.
     loss_sum, penalty_sum : float
@@ -315,18 +337,22 @@ cdef class Trainer:
     """
     cdef:
         TrainingSpec spec
+        LayerTable layers
+        Optimizer settings
+        OptimSpec optimizer
         OptimizerState state
         Workspace space
         object owners
         bint single
+        tuple scale_state
         public uint64_t dropout_seed
-        readonly object gradient, outputs
+        readonly object gradient, outputs, scale, unscaled
 
     def __init__(self, LayerTable layers, params, Samples samples, Loss loss,
                  Optimizer optimizer, OptimizerState state, *, Py_ssize_t batch_rows,
                  double alpha, bint gather, Py_ssize_t accumulation_steps=1,
                  double max_grad_norm=0.0, bint track_norm=False, bint keep_outputs=False,
-                 int n_threads=1):
+                 rate_factors=None, double scale_rate=0.0, int n_threads=1):
         dtype = samples.dtype
         _check_targets(samples, loss)
         if params.shape != (layers.n_params,):
@@ -343,17 +369,23 @@ cdef class Trainer:
         ):
             raise ValueError(f"the state of {type(optimizer).__name__} is not one for "
                              f"{layers.n_params} parameters")
+        if rate_factors is None:
+            rate_factors = np.ones((2, layers.n_layers))
+        if rate_factors.shape != (2, layers.n_layers):
+            raise ValueError(f"rate_factors of shape {rate_factors.shape} for a network of "
+                             f"{layers.n_layers} layers; (2, {layers.n_layers}) is needed")
         self.gradient = empty_vector(layers.n_params, dtype)
         self.outputs = np.empty((samples.n_rows, loss.n_outputs), dtype) if keep_outputs else None
         self.space = Workspace(
             layers, batch_rows, dtype, n_gathered=samples.spec.n_features if gather else 0,
             outputs=self.outputs, most_threads=n_threads)
-        self.state = state
-        self.owners = (layers, params, samples, loss, optimizer, moments)
+        self.layers, self.settings, self.state = layers, optimizer, state
+        self.owners = (params, samples, loss, moments, rate_factors)
         self.single = dtype == np.float32
         _bind(&self.spec, layers, samples, loss, self.space)
         if optimizer is not None:
-            self.spec.optimizer = &optimizer.spec
+            self.optimizer = optimizer.spec
+            self.spec.optimizer = &self.optimizer
         self.spec.batch_rows, self.spec.step_rows = batch_rows, batch_rows * accumulation_steps
         self.spec.alpha, self.spec.max_norm, self.spec.mean_weight = alpha, max_grad_norm, 1
         self.spec.with_norm = track_norm or max_grad_norm > 0
@@ -361,7 +393,32 @@ cdef class Trainer:
         self.spec.params = _slots(params, dtype)
         self.spec.moments = _slots(moments, dtype)
         self.spec.gradient = _slots(self.gradient, dtype)
+        self.spec.rate_factors = <const double*> _address(rate_factors, np.float64)
+        if scale_rate > 0:
+            self._make_scale(params, scale_rate)
         self.start_epoch(0)
+
+    def _make_scale(self, params, scale_rate):
+        if self.settings is None:
+            raise ValueError("a scale is trained by an optimizer; there is none")
+        n_in, n_out = self.layers.specs[0].n_in, self.layers.specs[0].n_out
+        self.unscaled = empty_vector(n_in * n_out, params.dtype).reshape(n_in, n_out)
+        self.scale, gradient = np.empty((2, n_in), params.dtype)
+        moments = np.empty((self.settings.n_moments, n_in), params.dtype)
+        self.owners += (gradient, moments)
+        self.scale_state = (params[: n_in * n_out].reshape(n_in, n_out), moments)
+        self.spec.unscaled = _slots(self.unscaled, params.dtype)
+        self.spec.scale = _slots(self.scale, params.dtype)
+        self.spec.scale_gradient = _slots(gradient, params.dtype)
+        self.spec.scale_moments = _slots(moments, params.dtype)
+        self.spec.scale_rate = scale_rate
+
+    def start_scale(self):
+        """Begin with a scale of 1 of the weights as they are now."""
+        weights, moments = self.scale_state
+        self.unscaled[:] = weights
+        self.scale.fill(1)
+        moments.fill(0)
 
     @property
     def n_threads(self):
@@ -395,6 +452,11 @@ cdef class Trainer:
         """Set the sums to zero and make dropout draw the masks of `epoch`."""
         self.spec.loss_sum = self.spec.penalty_sum = self.spec.norm_sum = 0
         self.space.spec.dropout_key = dropout_epoch_key(self.dropout_seed, epoch)
+
+    def fade(self, double dropout, double decay):
+        """Make dropout and the decay of weights these factors in [0, 1] of what they were at first."""
+        self.layers.scale_dropout(dropout)
+        self.optimizer.weight_decay = decay * self.settings.spec.weight_decay
 
     def train_batches(self, const Py_ssize_t[::1] rows, Py_ssize_t n_rows, Py_ssize_t done,
                       const double[::1] rates):
@@ -585,8 +647,8 @@ cdef void _accumulate(
     if thread == 0:
         for i in range(shards):
             t.loss_sum += t.space.shard_sums[i]
-    _gradients(t, like, first, n_rows, accumulate, &spec if final and not t.with_norm else NULL,
-               thread, n_threads)
+    _gradients(t, like, first, n_rows, accumulate, final,
+               &spec if final and not t.with_norm else NULL, thread, n_threads)
     if final and t.with_norm:
         spec.clip = clip_factor(_gradient_norm(t, like, &spec, thread, n_threads), t.max_norm)
         _update(t, like, &spec, _first_block(t, thread, n_threads),
@@ -595,6 +657,7 @@ cdef void _accumulate(
 
 cdef void _gradients(
     TrainingSpec* t, floating* like, Py_ssize_t first, Py_ssize_t n_rows, bint accumulate,
+    bint final,                # of the batches of a step
     const step_numbers* step,  # taken at once, where it is not NULL
     int thread, int n_threads,
 ) noexcept nogil:
@@ -619,21 +682,99 @@ cdef void _gradients(
                 j += 1
             block_gradient(t.layers, &block, t.samples, t.rows, first, n_rows, t.space, gradient,
                            accumulate, thread)
+        if final and t.unscaled is not NULL:
+            _unscale_gradient(t, like, i, j)
         if step is not NULL:
             _update(t, like, step, i, j)
         i = j
+
+
+cdef inline bint _is_scaled(const TrainingSpec* t, const BlockSpec* block) noexcept nogil:
+    return t.unscaled is not NULL and block.layer == 0 and block.first_row >= 0
+
+
+cdef void _unscale_gradient(
+    TrainingSpec* t, floating* like, Py_ssize_t i, Py_ssize_t end,
+) noexcept nogil:
+    """From the gradient G of the products s_i W_ij to those of s and W, in blocks `i` to `end`:
+    ds_i = sum_j W_ij G_ij and dW_ij = s_i G_ij."""
+    cdef:
+        Py_ssize_t row, j, n = t.layers.n_out
+        const BlockSpec* block
+        const floating* weights
+        floating* gradient
+        floating factor
+    for i in range(i, end):
+        block = t.blocks + i
+        if not _is_scaled(t, block):
+            continue
+        for row in range(block.first_row, block.first_row + block.n_rows):
+            weights = <const floating*> t.unscaled + row * n
+            gradient = <floating*> t.gradient + row * n
+            (<floating*> t.scale_gradient)[row] = _dot(weights, <const floating*> gradient, n)
+            factor = (<floating*> t.scale)[row]
+            for j in range(n):
+                gradient[j] = gradient[j] * factor
+
+
+cdef floating _dot(const floating* a, const floating* b, Py_ssize_t n) noexcept nogil:
+    """In lanes, so that it is vectorised."""
+    cdef:
+        Py_ssize_t i = 0, j
+        double total = 0
+        floating[LANES] lanes
+    memset(lanes, 0, sizeof(lanes))
+    while i + LANES <= n:
+        for j in range(LANES):
+            lanes[j] += a[i + j] * b[i + j]
+        i += LANES
+    for j in range(LANES):
+        total += lanes[j]
+    for j in range(i, n):
+        total += a[j] * b[j]
+    return total
+
+
+cdef void _update_scale(
+    TrainingSpec* t, floating* like, const step_numbers* step, const BlockSpec* block,
+) noexcept nogil:
+    """The optimizer's step on the scale of a block's rows, and the new products of these."""
+    cdef:
+        Py_ssize_t row, j, n = t.layers.n_out
+        const floating* weights
+        floating* products
+        floating factor
+        step_numbers own = step[0]
+    own.rate = step.rate * t.scale_rate
+    update(t.optimizer, own, <floating*> t.scale, <const floating*> t.scale_gradient,
+           <floating*> t.scale_moments, t.layers.n_in, block.first_row, block.n_rows, False)
+    for row in range(block.first_row, block.first_row + block.n_rows):
+        weights = <const floating*> t.unscaled + row * n
+        products = <floating*> t.params + row * n
+        factor = (<floating*> t.scale)[row]
+        for j in range(n):
+            products[j] = weights[j] * factor
 
 
 cdef void _update(
     TrainingSpec* t, floating* like, const step_numbers* step, Py_ssize_t i, Py_ssize_t end,
 ) noexcept nogil:
     """The optimizer's step on blocks `i` to `end`."""
-    cdef const BlockSpec* block
+    cdef:
+        const BlockSpec* block
+        bint weights, scaled
+        step_numbers own = step[0]
     for i in range(i, end):
         block = t.blocks + i
+        weights = block.first_row >= 0
+        own.rate = step.rate * t.rate_factors[block.layer if weights else t.n_layers + block.layer]
+        scaled = _is_scaled(t, block)
         t.space.block_sums[i] = update(
-            t.optimizer, step[0], <floating*> t.params, <const floating*> t.gradient,
-            <floating*> t.moments, t.n_params, block.start, block.size, block.first_row >= 0)
+            t.optimizer, own, <floating*> (t.unscaled if scaled else t.params),
+            <const floating*> t.gradient, <floating*> t.moments, t.n_params, block.start, block.size,
+            weights)
+        if scaled:
+            _update_scale(t, like, step, block)
 
 
 cdef Py_ssize_t _first_block(const TrainingSpec* t, int thread, int n_threads) noexcept nogil:
@@ -655,16 +796,22 @@ cdef Py_ssize_t _first_block(const TrainingSpec* t, int thread, int n_threads) n
 cdef double _gradient_norm(
     TrainingSpec* t, floating* like, const step_numbers* spec, int thread, int n_threads,
 ) noexcept nogil:
-    """Of the whole gradient, L2 term included."""
+    """Of the whole gradient, L2 term and scale included."""
     cdef:
         Py_ssize_t i
         const BlockSpec* block
+        const floating* params
         double total = 0
     for i in range(_first_block(t, thread, n_threads), _first_block(t, thread + 1, n_threads)):
         block = t.blocks + i
+        params = <const floating*> (t.unscaled if _is_scaled(t, block) else t.params) + block.start
         t.space.block_sums[i] = sum_of_squares(
-            <const floating*> t.params + block.start, <const floating*> t.gradient + block.start,
-            block.size, spec.l2 if block.first_row >= 0 else 0)
+            params, <const floating*> t.gradient + block.start, block.size,
+            spec.l2 if block.first_row >= 0 else 0)
+        if _is_scaled(t, block):
+            t.space.block_sums[i] += sum_of_squares(
+                <const floating*> t.scale + block.first_row,
+                <const floating*> t.scale_gradient + block.first_row, block.n_rows, 0)
     team_meet(&t.meeting, n_threads)
     for i in range(t.n_blocks):
         total += t.space.block_sums[i]

@@ -34,6 +34,7 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._training import Recipe
 from sklearn_mlp._typing import (
     Activations,
     Array,
@@ -59,6 +60,9 @@ SMALLEST_BATCH, LARGEST_BATCH, STEPS = 16, 256, 16
 LEAST_VALIDATION = 5
 
 SMOOTHING = 0.1
+
+# Factor of the rate of a feature's scale, from RealMLP.
+SCALE_RATE = 6.0
 
 
 def _is_frame(X):
@@ -86,10 +90,15 @@ class BaseTabular(BaseEstimator, ABC):
         "solver": [StrOptions({"adam", "adamw", "sgd"})],
         "learning_rate": [StrOptions(set(SCHEDULE_NAMES)), Schedule, callable],
         "learning_rate_init": [Interval(Real, 0, LEARNING_RATE_LIMIT, closed="neither")],
+        "layer_rates": [None, StrOptions({"fan_in"}), "array-like"],
+        "intercept_rate": [Interval(Real, 0, None, closed="left")],
+        "feature_scale": ["boolean", Interval(Real, 0, None, closed="neither")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "dropout_schedule": [StrOptions({"constant", "flat_cos"})],
+        "decay_schedule": [StrOptions({"constant", "flat_cos"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -265,7 +274,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _make_member(self, seed, n_rows, splits, held_out):
         n_training = n_rows - (ceil(self.validation_fraction * n_rows) if splits else 0)
         validated = splits or held_out
-        return self._member(
+        member = self._member(
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
             solver=self.solver,
@@ -287,6 +296,21 @@ class BaseTabular(BaseEstimator, ABC):
             random_state=int(seed),
             verbose=self.verbose,
             **self._own_parameters(),
+        )
+        member._recipe = self._recipe()
+        return member
+
+    def _recipe(self):
+        """What the members are asked for beyond their parameters."""
+        rates, scale = self.layer_rates, float(self.feature_scale)
+        if isinstance(self.feature_scale, bool | np.bool_):
+            scale *= SCALE_RATE
+        return Recipe(
+            layer_rates=rates if rates is None or isinstance(rates, str) else tuple(rates),
+            intercept_rate=float(self.intercept_rate),
+            feature_scale=scale,
+            dropout_schedule=self.dropout_schedule,
+            decay_schedule=self.decay_schedule,
         )
 
     @property
@@ -354,12 +378,28 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
     learning_rate_init : float, default=0.005
         Largest rate.
+    layer_rates : 'fan_in', array-like of float or None, default=None
+        Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
+        inputs, as the neural-tangent parametrisation of RealMLP has it. Or one number for each layer,
+        the output layer included. None: 1.
+    intercept_rate : float, default=1.0
+        Factor of the rate of the intercepts.
+    feature_scale : bool or float, default=False
+        Whether a factor for each column of what `preprocessor` returns is learned along with the
+        weights, 1 at first and without decay. A number is the factor of its rate; True: 6. After `fit`
+        it is part of the first layer's weights.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
     weight_decay : float, default=0.1
-        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay.
+        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
+        factor of their rate.
+    decay_schedule : {'constant', 'flat_cos'}, default='constant'
+        'flat_cos': the decay of an epoch is `weight_decay` in the first half of training, then goes to
+        zero in half a cosine.
     dropout : float or list of float, default=0.15
         Share of the units of each hidden layer that training leaves out.
+    dropout_schedule : {'constant', 'flat_cos'}, default='constant'
+        The same for `dropout`.
     label_smoothing : float or 'auto', default='auto'
         Share of the target that is spread over the classes. 'auto': 0.1 where `scoring` judges labels,
         as the accuracy does; 0 where it judges probabilities, which smoothing distorts.
@@ -447,10 +487,15 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
         learning_rate_init: float = 0.005,
+        layer_rates: ArrayLike | str | None = None,
+        intercept_rate: float = 1.0,
+        feature_scale: bool | float = False,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
+        decay_schedule: str = "constant",
         dropout: Rates = 0.15,
+        dropout_schedule: str = "constant",
         label_smoothing: float | str = "auto",
         class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
         batch_size: int | str = "auto",
@@ -472,10 +517,15 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
             solver=solver,
             learning_rate=learning_rate,
             learning_rate_init=learning_rate_init,
+            layer_rates=layer_rates,
+            intercept_rate=intercept_rate,
+            feature_scale=feature_scale,
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,
+            decay_schedule=decay_schedule,
             dropout=dropout,
+            dropout_schedule=dropout_schedule,
             label_smoothing=label_smoothing,
             class_weight=class_weight,
             batch_size=batch_size,
@@ -624,12 +674,28 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
     learning_rate_init : float, default=0.005
         Largest rate.
+    layer_rates : 'fan_in', array-like of float or None, default=None
+        Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
+        inputs, as the neural-tangent parametrisation of RealMLP has it. Or one number for each layer,
+        the output layer included. None: 1.
+    intercept_rate : float, default=1.0
+        Factor of the rate of the intercepts.
+    feature_scale : bool or float, default=False
+        Whether a factor for each column of what `preprocessor` returns is learned along with the
+        weights, 1 at first and without decay. A number is the factor of its rate; True: 6. After `fit`
+        it is part of the first layer's weights.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
     weight_decay : float, default=0.1
-        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay.
+        Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
+        factor of their rate.
+    decay_schedule : {'constant', 'flat_cos'}, default='constant'
+        'flat_cos': the decay of an epoch is `weight_decay` in the first half of training, then goes to
+        zero in half a cosine.
     dropout : float or list of float, default=0.15
         Share of the units of each hidden layer that training leaves out.
+    dropout_schedule : {'constant', 'flat_cos'}, default='constant'
+        The same for `dropout`.
     batch_size : int or 'auto', default='auto'
         Rows of a mini-batch. 'auto': the power of two that makes about 16 batches, from 16 to 256.
     max_iter : int or 'auto', default='auto'
@@ -715,10 +781,15 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
         learning_rate_init: float = 0.005,
+        layer_rates: ArrayLike | str | None = None,
+        intercept_rate: float = 1.0,
+        feature_scale: bool | float = False,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
+        decay_schedule: str = "constant",
         dropout: Rates = 0.15,
+        dropout_schedule: str = "constant",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
         validation_fraction: float = 0.2,
@@ -740,10 +811,15 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
             solver=solver,
             learning_rate=learning_rate,
             learning_rate_init=learning_rate_init,
+            layer_rates=layer_rates,
+            intercept_rate=intercept_rate,
+            feature_scale=feature_scale,
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,
+            decay_schedule=decay_schedule,
             dropout=dropout,
+            dropout_schedule=dropout_schedule,
             batch_size=batch_size,
             max_iter=max_iter,
             validation_fraction=validation_fraction,

@@ -5,8 +5,9 @@ emits them when the trained network is safely attached.
 """
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import cos, pi
 from time import perf_counter
 
 import numpy as np
@@ -28,6 +29,8 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+# Inputs of a layer whose rate "fan_in" leaves as it is.
+WIDTH = 256
 REMEDY = (
     "Scale the data (StandardScaler); with a solver other than 'lbfgs' also try a smaller "
     "learning_rate_init, or max_grad_norm."
@@ -98,6 +101,67 @@ class OptimizerRun:
     @property
     def learning_rate(self):
         return self.schedule.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What the tabular estimators ask of their members' training beyond its parameters.
+
+    Parameters
+    ----------
+    layer_rates : None, "fan_in" or sequence of float
+        Factors of the rate of each layer's weights; "fan_in": sqrt(256 / n_in).
+    intercept_rate : float
+        Factor of the rate of all intercepts.
+    feature_scale : float
+        Factor of the rate of a scale of the inputs; 0: no scale.
+    dropout_schedule, decay_schedule : "constant" or "flat_cos"
+        What becomes of dropout and of the decay of weights in the course of a fit.
+    """
+
+    layer_rates: object = None
+    intercept_rate: float = 1.0
+    feature_scale: float = 0.0
+    dropout_schedule: str = "constant"
+    decay_schedule: str = "constant"
+
+    def of_partial_fit(self):
+        """What `partial_fit` takes over: it knows no end, and forgets what the scale was."""
+        return replace(self, feature_scale=0.0, dropout_schedule="constant", decay_schedule="constant")
+
+    def scale_values(self, sizes, n_moments):
+        """Numbers that training holds for the scale: weights, scale, its gradient and moments."""
+        return sizes[0] * (sizes[1] + 2 + n_moments) if self.feature_scale else 0
+
+    @property
+    def fades(self):
+        return "flat_cos" in (self.dropout_schedule, self.decay_schedule)
+
+    def fade(self, t):
+        """The factors of dropout and decay when the fraction t of training is done."""
+        flat_cos = (1 + cos(pi * max(0.0, 2 * t - 1))) / 2
+        schedules = (self.dropout_schedule, self.decay_schedule)
+        return tuple(flat_cos if name == "flat_cos" else 1.0 for name in schedules)
+
+    def rate_factors(self, sizes):
+        """The factors of weights and intercepts, of shape (2, n_layers), for layers of these sizes."""
+        factors = np.ones((2, len(sizes) - 1))
+        factors[1] = self.intercept_rate
+        if isinstance(self.layer_rates, str):
+            factors[0] = np.sqrt(WIDTH / np.array(sizes[:-1]))
+        elif self.layer_rates is not None:
+            factors[0] = self._listed_rates(len(sizes) - 1)
+        return factors
+
+    def _listed_rates(self, n_layers):
+        rates = np.asarray(self.layer_rates)
+        numbers = rates.shape == (n_layers,) and rates.dtype.kind in "iuf"
+        if not numbers or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(
+                f"layer_rates must be None, 'fan_in' or a number >= 0 for the weights of each of the "
+                f"{n_layers} layers, the output layer included; got {self.layer_rates!r}."
+            )
+        return rates
 
 
 @dataclass(kw_only=True)
@@ -326,6 +390,7 @@ class StochasticTraining(Training):
         Batches per step.
     max_grad_norm : float
         0: no limit.
+    recipe : Recipe
     """
 
     optimizer: OptimizerRun
@@ -334,6 +399,7 @@ class StochasticTraining(Training):
     dropout: tuple
     accumulation_steps: int
     max_grad_norm: float
+    recipe: Recipe
 
     def _make_trainer(self, **common):
         network = self.network
@@ -348,12 +414,16 @@ class StochasticTraining(Training):
             accumulation_steps=self.accumulation_steps,
             max_grad_norm=self.max_grad_norm,
             track_norm=self.track_norm,
+            rate_factors=self.recipe.rate_factors(network.sizes),
+            scale_rate=self.recipe.feature_scale,
         )
 
     def take(self, *args, **kwargs):
         super().take(*args, **kwargs)
         if any(self.dropout):  # drawn only then, so that other fits draw as scikit-learn does
             self.trainer.dropout_seed = self.random_state.randint(2**32, dtype=np.uint64)
+        if self.recipe.feature_scale:
+            self.trainer.start_scale()
 
     def _run(self):
         schedule = self.optimizer.schedule
@@ -364,6 +434,8 @@ class StochasticTraining(Training):
                 self.tasks.begin()
             if self.shuffle:
                 shuffle(self.random_state, self.rows)
+            if self.recipe.fades:
+                self.trainer.fade(*self.recipe.fade((self.record.n_iter + 0.5) / self.max_iter))
             rates = schedule.start_epoch(n_steps)
             if not self._epoch(rates):
                 epoch = f"epoch {self.record.n_iter + 1}, with learning rate {schedule.value:g}"

@@ -28,6 +28,7 @@ from sklearn_mlp import MLPClassifier, MLPRegressor, Network, _network, _predict
 from sklearn_mlp._blas import INSTRUCTION_SET, _choose_instruction_set
 from sklearn_mlp._epoch import largest_team
 from sklearn_mlp._optim import SOLVERS
+from sklearn_mlp._training import Recipe
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -123,6 +124,12 @@ def results(model, data):
     return np.concatenate([np.ravel(part).astype(float) for part in parts])
 
 
+def with_recipe(model):
+    """The model, to be trained with rates of its own for all groups, and a scale of the inputs."""
+    model._recipe = Recipe(layer_rates="fan_in", intercept_rate=0.1, feature_scale=6.0)
+    return model
+
+
 CASES = {  # name: (estimator, X, y)
     **{solver: (classifier(solver=solver), X, CLASSES) for solver in [*SOLVERS, "lbfgs"]},
     "two classes": (classifier(), X, CLASSES > 0),
@@ -147,6 +154,18 @@ CASES = {  # name: (estimator, X, y)
         regressor(
             solver="adamw", dropout=0.2, max_grad_norm=0.1, gradient_accumulation_steps=3,
             batch_size=SHARD + 1, early_stopping=True,
+        ), X, Y,
+    ),
+    "scale": (with_recipe(classifier()), X, CLASSES),
+    "scale, one unit": (with_recipe(regressor(hidden_layer_sizes=1)), X, Y[:, 0]),
+    "scale, no hidden layer": (with_recipe(classifier(hidden_layer_sizes=())), X, CLASSES),
+    "scale, sparse": (with_recipe(classifier()), SPARSE, CLASSES),
+    "scale, with everything": (
+        with_recipe(
+            regressor(
+                solver="adamw", dropout=0.2, max_grad_norm=0.1, gradient_accumulation_steps=3,
+                batch_size=SHARD + 1, early_stopping=True, hidden_layer_sizes=(700,),
+            )
         ), X, Y,
     ),
     "rows in order": (classifier(shuffle=False), X, CLASSES),
