@@ -816,7 +816,8 @@ class BaseMultilayerPerceptron(
         """list of ndarray of shape (n_in, n_out): the weights of each layer.
 
         The arrays are views of the model's parameters. Assigning an item writes into the model;
-        assigning the whole list gives the model new parameters.
+        assigning the whole list gives the model new parameters. `partial_fit` goes on from them with
+        the optimizer that it had, as in scikit-learn.
         """
         return self._fitted_network("coefs_").coefs
 

@@ -4,17 +4,22 @@ A column is taken for what its dtype says. Where that is object, its values deci
 from elsewhere, or an array of mixed columns, often has no better dtype to offer.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from sklearn_mlp._typing import Array
 
 DAY = np.timedelta64(1, "D")
 
@@ -261,11 +266,11 @@ class CategoryEncoder(ColumnTransformerPart):
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
-    def __init__(self, min_frequency=5, dtype="float64"):
+    def __init__(self, min_frequency: int | float = 5, dtype: str = "float64") -> None:
         self.min_frequency = min_frequency
         self.dtype = dtype
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the levels.
 
         Parameters
@@ -300,7 +305,7 @@ class CategoryEncoder(ColumnTransformerPart):
             self.levels_.append([*frequent, None] if rare else frequent)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Encode.
 
         Parameters
@@ -337,7 +342,7 @@ class CategoryEncoder(ColumnTransformerPart):
     def _width(known):
         return 1 if len(known) == 2 else len(known)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """The names of the output's columns: feature and level, ``rare`` for those that share one.
 
         Parameters
@@ -406,11 +411,15 @@ class DateEncoder(ColumnTransformerPart):
            [ 2., 29.]])
     """
 
-    def __init__(self, parts=("days", "month", "day", "weekday", "hour"), add_indicator=True):
+    def __init__(
+        self,
+        parts: Sequence[str] = ("days", "month", "day", "weekday", "hour"),
+        add_indicator: bool = True,
+    ) -> None:
         self.parts = parts
         self.add_indicator = add_indicator
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the parts that vary.
 
         Parameters
@@ -444,7 +453,7 @@ class DateEncoder(ColumnTransformerPart):
             self.parts_.append([*found, "missing"] if has_gaps else found)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Take the dates apart.
 
         Parameters
@@ -477,7 +486,7 @@ class DateEncoder(ColumnTransformerPart):
                     number[~absent] = PARTS[part](dates[~absent])
         return out
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """The names of the output's columns: feature and part.
 
         Parameters

@@ -41,9 +41,9 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     """Multi-layer perceptron classifier: `sklearn.neural_network.MLPClassifier`, compiled.
 
     The parameters, attributes and methods are scikit-learn's, and so are the numbers for the same
-    `random_state`, but for a short list of differences (``doc/differences.md``). It minimises the log
-    loss: the softmax cross-entropy of several classes, one logistic loss for two classes or for each
-    label of a multilabel target.
+    `random_state`, but for a short list: the page "Differences from scikit-learn" of the documentation.
+    It minimises the log loss: the softmax cross-entropy of several classes, one logistic loss for two
+    classes or for each label of a multilabel target.
 
     Parameters
     ----------
@@ -661,7 +661,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
     """Multi-layer perceptron regressor: `sklearn.neural_network.MLPRegressor`, compiled.
 
     The parameters, attributes and methods are scikit-learn's, and so are the numbers for the same
-    `random_state`, but for a short list of differences (``doc/differences.md``).
+    `random_state`, but for a short list: the page "Differences from scikit-learn" of the documentation.
 
     Parameters
     ----------

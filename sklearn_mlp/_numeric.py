@@ -1,8 +1,10 @@
 """Transformers of numeric columns: scaling that outliers do not spoil, and an encoding on bins."""
 
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -17,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mlp._encode import encode
+from sklearn_mlp._typing import Array
 
 DTYPES = StrOptions({"float32", "float64"})
 LARGEST = np.finfo(np.float64).max
@@ -100,10 +103,10 @@ class RobustSmoothScaler(OneToOneFeatureMixin, NumericTransformer):
 
     _parameter_constraints: dict = {"dtype": [DTYPES, None]}  # noqa: RUF012
 
-    def __init__(self, dtype=None):
+    def __init__(self, dtype: str | None = None) -> None:
         self.dtype = dtype
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Compute the medians and scales.
 
         Parameters
@@ -127,7 +130,7 @@ class RobustSmoothScaler(OneToOneFeatureMixin, NumericTransformer):
         self.center_, self.scale_ = np.array(found).T.copy()
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Scale and squash.
 
         Parameters
@@ -247,14 +250,21 @@ class PiecewiseLinearEncoder(NumericTransformer):
         "dtype": [DTYPES, None],
     }
 
-    def __init__(self, n_bins=48, strategy="quantile", min_samples_leaf=64, task="auto", dtype=None):
+    def __init__(
+        self,
+        n_bins: int = 48,
+        strategy: str = "quantile",
+        min_samples_leaf: int = 64,
+        task: str = "auto",
+        dtype: str | None = None,
+    ) -> None:
         self.n_bins = n_bins
         self.strategy = strategy
         self.min_samples_leaf = min_samples_leaf
         self.task = task
         self.dtype = dtype
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Make the bins.
 
         Parameters
@@ -319,7 +329,7 @@ class PiecewiseLinearEncoder(NumericTransformer):
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         return DecisionTreeRegressor(**settings), StandardScaler().fit_transform(y)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Encode.
 
         Parameters
@@ -346,7 +356,7 @@ class PiecewiseLinearEncoder(NumericTransformer):
         encode(np.ascontiguousarray(X), edges, self.n_bins_, out)
         return out
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """The names of the output's columns.
 
         Parameters

@@ -118,8 +118,9 @@ class JSONMixin:
     def to_json(self, *, history: bool = True) -> str:
         """Return the fitted model as JSON text.
 
-        ``doc/json.md`` specifies the format; a JSON Schema of it is installed with the package. Numbers
-        are the shortest decimals that are read back to the same bits of the model's dtype.
+        The page "Models as JSON" of the documentation specifies the format; ``model.schema.json``, a
+        JSON Schema of it, is installed with the package. Numbers are the shortest decimals that are
+        read back to the same bits of the model's dtype.
 
         What is held: parameters, layers, classes, names of features, and all that `partial_fit` and a
         warm start go on with. The optimizer's state is held while `partial_fit` is under way, as by

@@ -1,5 +1,6 @@
 """The preprocessing of whole tables, put together from its parts."""
 
+from collections.abc import Sequence
 from math import inf
 from numbers import Integral
 
@@ -7,10 +8,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import TargetEncoder
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_mlp._columns import PARTS, CategoryEncoder, ColumnsOfKind, Converted, DateEncoder
 from sklearn_mlp._numeric import DTYPES, PiecewiseLinearEncoder, RobustSmoothScaler
+from sklearn_mlp._typing import RandomState, validate_params
 
 
 @validate_params(
@@ -31,18 +33,18 @@ from sklearn_mlp._numeric import DTYPES, PiecewiseLinearEncoder, RobustSmoothSca
 )
 def tabular_preprocessor(
     *,
-    bins=None,
-    n_bins=48,
-    min_samples_leaf=64,
-    missing_indicators=True,
-    min_frequency=5,
-    max_levels=100,
-    many_levels="target",
-    date_parts=tuple(part for part in PARTS if part not in ("year", "day_of_year")),
-    task="auto",
-    dtype="float32",
-    random_state=0,
-):
+    bins: str | None = None,
+    n_bins: int = 48,
+    min_samples_leaf: int = 64,
+    missing_indicators: bool = True,
+    min_frequency: int | float = 5,
+    max_levels: int = 100,
+    many_levels: str = "target",
+    date_parts: Sequence[str] = tuple(part for part in PARTS if part not in ("year", "day_of_year")),
+    task: str = "auto",
+    dtype: str = "float32",
+    random_state: RandomState = 0,
+) -> ColumnTransformer:
     """A ColumnTransformer that makes a table of mixed columns into numbers for a network.
 
     Which column is treated how is decided when it is fitted:

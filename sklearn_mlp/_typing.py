@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]: ...
 
     def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...
+
+    def validate_params(
+        constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
+    ) -> Callable[[Method], Method]: ...
 else:
     from sklearn.base import _fit_context as fit_context
+    from sklearn.utils._param_validation import validate_params
     from sklearn.utils.metaestimators import available_if
 
 __all__ = [
@@ -46,4 +51,5 @@ __all__ = [
     "Sizes",
     "available_if",
     "fit_context",
+    "validate_params",
 ]

@@ -90,8 +90,9 @@ class WeightsMixin:
         memory is used than for a copy of the model's weights and one of its largest layer.
 
         As after assigning `coefs_`, the model has new parameters: a predictor made before stays with
-        the old ones, and so does a shallow copy. Training that goes on from them begins with a new
-        optimizer and schedule, and no earlier loss or score to beat (`best_loss_` becomes infinite).
+        the old ones, and so does a shallow copy. Unlike after that, training that goes on from them
+        begins with a new optimizer and schedule, and no earlier loss or score to beat (`best_loss_`
+        becomes infinite).
         The record of training so far (`loss_curve_`, `validation_scores_`, `history_`, `n_iter_`,
         `t_`) is left as it is.
 

@@ -590,3 +590,18 @@ def test_assigning_weights_is_seen_by_predict():
                 estimator.intercepts_[1][:] = 2.0
             predicted.append(estimator.predict(X))
         np.testing.assert_allclose(predicted[1], predicted[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_stream_goes_on_with_its_optimizer_from_assigned_weights(solver):
+    X = np.random.RandomState(0).normal(size=(30, 3))
+    y = X[:, 0] - X[:, 1]
+    ends = []
+    for library in [theirs, ours]:
+        estimator = library.MLPRegressor(hidden_layer_sizes=4, solver=solver, random_state=0)
+        for _ in range(3):
+            estimator.partial_fit(X, y)
+        estimator.coefs_ = [0.5 * W for W in estimator.coefs_]
+        estimator.intercepts_ = [b + 1.0 for b in estimator.intercepts_]
+        ends.append(estimator.partial_fit(X, y).coefs_[0])
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-6)

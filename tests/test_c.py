@@ -1,7 +1,6 @@
 """Models exported as C: compiled without a warning, and compared with what the estimator predicts."""
 
 import ctypes
-import doctest
 import os
 import re
 import subprocess
@@ -418,11 +417,6 @@ def test_a_name_that_is_no_string_is_refused(some_model):
 def test_other_dtypes_are_refused(dtype, some_model):
     with pytest.raises(ValueError, match="dtype must be 'float32', 'float64'"):
         some_model.to_c(dtype=dtype)
-
-
-def test_the_example_in_the_docstring():
-    (test,) = doctest.DocTestFinder().find(MLPClassifier.to_c, globs={})
-    assert doctest.DocTestRunner().run(test) == (0, len(test.examples))
 
 
 def test_not_fitted():

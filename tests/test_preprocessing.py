@@ -1,6 +1,5 @@
 """The transformers of tables against naive references, and their contract with scikit-learn."""
 
-import doctest
 import pickle
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +16,6 @@ from sklearn.base import clone
 from sklearn.preprocessing import RobustScaler, TargetEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mlp import preprocessing
 from sklearn_mlp._encode import encode
 from sklearn_mlp.preprocessing import (
     CategoryEncoder,
@@ -47,14 +45,6 @@ tables = hnp.arrays(np.float64, shapes, elements=cells)
 @parametrize_with_checks([*TRANSFORMERS, CategoryEncoder(), CategoryEncoder(0.1), DateEncoder()])
 def test_check_estimator(estimator, check):
     check(estimator)
-
-
-@pytest.mark.parametrize("name", preprocessing.__all__)
-def test_examples_in_docstrings(name):
-    tests = doctest.DocTestFinder().find(getattr(preprocessing, name), name, globs={})
-    results = [doctest.DocTestRunner().run(test) for test in tests]
-    assert sum(result.attempted for result in results) > 0
-    assert sum(result.failed for result in results) == 0
 
 
 def skewed(n_rows, n_columns=3, seed=0):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import sklearn_mlp
+from sklearn_mlp import losses, optimizers, preprocessing, schedules
 
 pytest.importorskip("mypy")
 
@@ -153,7 +154,7 @@ def test_wrong_code_is_found(tmp_path):
 
 
 def public_functions():
-    modules = [sklearn_mlp, sklearn_mlp.losses, sklearn_mlp.optimizers, sklearn_mlp.schedules]
+    modules = [sklearn_mlp, losses, optimizers, preprocessing, schedules]
     for item in [getattr(module, name) for module in modules for name in module.__all__]:
         members = inspect.getmembers(item) if inspect.isclass(item) else [(item, item)]
         for _, member in members:
