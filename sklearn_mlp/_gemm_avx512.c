@@ -4,7 +4,7 @@
 #include "_gemm_transpose.h"
 
 #define ROWS 8
-#define DEPTH 192
+#define DEPTH 256
 #define ROW_CASES(C) C(1) C(2) C(3) C(4) C(5) C(6) C(7) C(8)
 #define PACK_FROM 256
 #define MOST_TRANSPOSED 12
