@@ -53,7 +53,7 @@ cdef:
     # Parameters of a block, by which the work is shared out: small networks too have enough of them.
     Py_ssize_t BLOCK_VALUES = 16384, LEAST_VALUES = 1024, PARTS = 16
     # Of blocks merged for one product: their gradient is in the second-level cache until the update.
-    Py_ssize_t MERGED_VALUES = 65536
+    Py_ssize_t MERGED_VALUES = 262144
 
 MAX_UNITS = 2**31 - 1  # BLAS counts rows and columns in C ints
 

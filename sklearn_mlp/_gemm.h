@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#define GEMM_WORK (192 * 512)
+#define GEMM_WORK (256 * 512)
 
 #define GEMM_ARGUMENTS(T)                                                                          \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column,        \

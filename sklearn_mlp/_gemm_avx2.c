@@ -5,10 +5,11 @@
 
 #define ROWS 6
 #define DEPTH 256
-#define ROW_CASES(C) C(1) C(2) C(3) C(4) C(5) C(6)
-#define PACK_FROM 512
+#define LAST_ROWS(C) C(1) C(2) C(3) C(4) C(5)
+#define PACK_FROM 512 /* columns of B */
+#define PACK_TRANSPOSED_FROM 16 /* vectors of columns, where A's rows are not contiguous */
 #define MOST_TRANSPOSED 7
-#define TRANSPOSED_CASES(C) ROW_CASES(C) C(7)
+#define TRANSPOSED_CASES(C) LAST_ROWS(C) C(6) C(7)
 #define WIDEST 2 /* vectors of a panel */
 #define IN_PLACE 40960 /* bytes of B */
 #define REGISTERS 14 /* for sums and a row of B; two are for A and the compiler */

@@ -4,11 +4,12 @@
 #include "_gemm_transpose.h"
 
 #define ROWS 8
-#define DEPTH 192
-#define ROW_CASES(C) C(1) C(2) C(3) C(4) C(5) C(6) C(7) C(8)
-#define PACK_FROM 256
+#define DEPTH 256
+#define LAST_ROWS(C) C(1) C(2) C(3) C(4) C(5) C(6) C(7)
+#define PACK_FROM 256 /* columns of B */
+#define PACK_TRANSPOSED_FROM 16 /* vectors of columns, where A's rows are not contiguous */
 #define MOST_TRANSPOSED 12
-#define TRANSPOSED_CASES(C) ROW_CASES(C) C(9) C(10) C(11) C(12)
+#define TRANSPOSED_CASES(C) LAST_ROWS(C) C(8) C(9) C(10) C(11) C(12)
 #define WIDEST 3 /* vectors of a panel */
 #define IN_PLACE 40960 /* bytes of B */
 #define REGISTERS 30 /* for sums and a row of B; two are for A and the compiler */

@@ -8,8 +8,9 @@
    DEPTH for that) while a block of A that stays in the second-level cache passes by. A B that fits that
    cache as it is, and needs no filling up, is read in place.
 
-   Products with fewer columns than a vector has lanes take other ways: a row of C at a time as dot
-   products, or C' = B' A' with few rows. */
+   Products with fewer columns than a vector has lanes take other ways, and so do the last columns of others
+   where they fill no more than half a vector: a row of C at a time as dot products, or C' = B' A' with few
+   rows. */
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -71,32 +72,36 @@ INLINE void NAME(tile)(
         NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc, accumulate);  \
         break;
 
-#define TILE_OF(name, vectors_)                                                                    \
+/* The tiles of m rows along a panel. Tile i of A begins at a + i * tile. */
+#define TILES_OF(name, vectors_)                                                                   \
     static __attribute__((noinline)) void NAME(name)(                                              \
-        int rows, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,   \
-        const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate)                 \
+        ptrdiff_t m, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column, \
+        ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate) \
     {                                                                                              \
         enum { vectors = vectors_ };                                                               \
-        switch (rows) { ROW_CASES(CASE) }                                                          \
+        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc)                                   \
+            NAME(tile)(ROWS, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc,        \
+                       accumulate);                                                                \
+        switch (m) { LAST_ROWS(CASE) }                                                             \
     }
 
-TILE_OF(narrow_tile, 1)
-TILE_OF(wide_tile, 2)
+TILES_OF(narrow_tiles, 1)
+TILES_OF(wide_tiles, 2)
 #if WIDEST > 2
-TILE_OF(widest_tile, WIDEST)
+TILES_OF(widest_tiles, WIDEST)
 #endif
 
-typedef void (*NAME(tile_function))(
-    int rows, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
-    const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate);
+typedef void (*NAME(tiles_function))(
+    ptrdiff_t m, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
+    ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate);
 
-static NAME(tile_function) NAME(tile_of)(ptrdiff_t vectors)
+static NAME(tiles_function) NAME(tiles_of)(ptrdiff_t vectors)
 {
 #if WIDEST > 2
     if (vectors == WIDEST)
-        return NAME(widest_tile);
+        return NAME(widest_tiles);
 #endif
-    return vectors == 2 ? NAME(wide_tile) : NAME(narrow_tile);
+    return vectors == 2 ? NAME(wide_tiles) : NAME(narrow_tiles);
 }
 
 /* panel[p, j] = b[p, j] for j < columns, in rows of `step`; what is beyond `columns` is 0. */
@@ -168,7 +173,6 @@ static void NAME(multiply_block)(
         ptrdiff_t left = (n - j + LANES - 1) / LANES;
         ptrdiff_t vectors = left % 2 && left >= WIDEST ? WIDEST : left < 2 ? left : 2;
         ptrdiff_t step = vectors * LANES;
-        NAME(tile_function) multiply = NAME(tile_of)(vectors);
         const REAL *panel = packed;
         columns = n - j < step ? n - j : step;
         if (whole && columns == step)
@@ -177,9 +181,8 @@ static void NAME(multiply_block)(
             NAME(pack_rows)(b + j, b_row, depth, columns, packed, step);
         else
             NAME(pack_columns)(b + j * b_column, b_column, depth, columns, packed, step);
-        for (ptrdiff_t i = 0; i < m; i += ROWS)
-            multiply(m - i < ROWS ? (int) (m - i) : ROWS, (int) ((columns - 1) % LANES + 1), depth,
-                     a + i / ROWS * tile, a_row, a_column, panel, step, c + i * ldc + j, ldc, accumulate);
+        NAME(tiles_of)(vectors)(m, (int) ((columns - 1) % LANES + 1), depth, a, a_row, a_column, tile,
+                                panel, step, c + j, ldc, accumulate);
     }
 }
 
@@ -228,7 +231,7 @@ static void NAME(by_panels)(GEMM_ARGUMENTS(REAL))
 {
     ptrdiff_t n_blocks = (k + DEPTH - 1) / DEPTH;
     ptrdiff_t depth = (k + n_blocks - 1) / n_blocks; /* blocks of k of about the same size */
-    int packed = n > (a_column == 1 ? PACK_FROM : 2 * LANES); /* by which A is read often enough to pay */
+    int packed = n > (a_column == 1 ? PACK_FROM : PACK_TRANSPOSED_FROM * LANES); /* A is read often enough */
     for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
         ptrdiff_t block_depth = k - p < depth ? k - p : depth;
         for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS) {
@@ -351,15 +354,29 @@ static void NAME(dots)(GEMM_ARGUMENTS(REAL))
     switch (n) { DOT_CASES(DOTS_CASE) }
 }
 
-void NAME(gemm)(GEMM_ARGUMENTS(REAL))
+/* A product with few columns, if this is one; returns whether it is. Which way it goes must not depend on m
+   where rows of C may be computed apart: bits differ. */
+static int NAME(few_columns)(GEMM_ARGUMENTS(REAL))
 {
-    /* Which way it is must not depend on m where rows of C may be computed apart: bits differ. */
     if (a_column != 1 && n <= MOST_TRANSPOSED && n < LANES)
         NAME(transposed)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
     else if (a_column == 1 && n <= MOST_DOTS && n * (k / LANES + 8) < k)
         NAME(dots)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
     else
-        NAME(by_panels)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
+        return 0;
+    return 1;
+}
+
+void NAME(gemm)(GEMM_ARGUMENTS(REAL))
+{
+    ptrdiff_t rest = n % LANES, whole = n - rest;
+    if (NAME(few_columns)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work))
+        return;
+    if (whole > 0 && 0 < rest && rest <= LANES / 2
+        && NAME(few_columns)(m, rest, k, a, a_row, a_column, b + whole * b_column, b_row, b_column,
+                             c + whole, ldc, accumulate, work))
+        n = whole;
+    NAME(by_panels)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
 }
 
 #undef INLINE
@@ -370,7 +387,7 @@ void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 #undef DEEP
 #undef UNROLL
 #undef CASE
-#undef TILE_OF
+#undef TILES_OF
 #undef TRANSPOSED_CASE
 #undef FEW_CASE
 #undef DOTS_CASE
