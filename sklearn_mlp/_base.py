@@ -577,7 +577,7 @@ class BaseMultilayerPerceptron(
             batch_rows = chunk_rows(n_train, max(sizes if permuted else sizes[1:]))
         network = self._make_network(sizes, data, plan, first_pass, incremental, batch_rows, gathered)
         record = self._make_record(first_pass, incremental)
-        record.watch(plan.validated, self.early_stopping)
+        record.watch(plan.validated, self.early_stopping, self._recipe.last_best)
         common = {
             "network": network,
             "samples": Samples(data.X, data.targets, data.weights),

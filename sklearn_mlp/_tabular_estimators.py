@@ -311,6 +311,7 @@ class BaseTabular(BaseEstimator, ABC):
             feature_scale=scale,
             dropout_schedule=self.dropout_schedule,
             decay_schedule=self.decay_schedule,
+            last_best=True,
         )
 
     @property

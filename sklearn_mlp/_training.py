@@ -50,9 +50,12 @@ class Record:
     best_validation_score: float | None = None
     no_improvement_count: int = 0
 
-    def watch(self, scored, early_stopping):
-        """Keep validation scores if `scored`; stop by them with `early_stopping`, else by the loss."""
-        self.early_stopping = early_stopping
+    def watch(self, scored, early_stopping, last_best):
+        """Keep validation scores if `scored`; stop by them with `early_stopping`, else by the loss.
+
+        Of epochs whose scores are equal the first is the best one, with `last_best` the last.
+        """
+        self.early_stopping, self.last_best = early_stopping, last_best
         if not scored:
             self.validation_scores = self.best_validation_score = None
         elif self.validation_scores is None:
@@ -78,6 +81,7 @@ class Record:
             return False
         self.validation_scores.append(score)
         better = score > self.best_validation_score
+        better |= self.last_best and score == self.best_validation_score
         if better:
             self.best_validation_score = score
         return better
@@ -117,6 +121,8 @@ class Recipe:
         Factor of the rate of a scale of the inputs; 0: no scale.
     dropout_schedule, decay_schedule : "constant" or "flat_cos"
         What becomes of dropout and of the decay of weights in the course of a fit.
+    last_best : bool
+        Whether the last of several best epochs is kept, and not the first.
     """
 
     layer_rates: object = None
@@ -124,6 +130,7 @@ class Recipe:
     feature_scale: float = 0.0
     dropout_schedule: str = "constant"
     decay_schedule: str = "constant"
+    last_best: bool = False
 
     def of_partial_fit(self):
         """What `partial_fit` takes over: it knows no end, and forgets what the scale was."""
