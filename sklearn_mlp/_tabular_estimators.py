@@ -34,6 +34,7 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._tabular_onnx import TabularONNXMixin
 from sklearn_mlp._typing import (
     Activations,
     Array,
@@ -74,7 +75,7 @@ def _n_epochs(n_rows):
     return int(np.clip(ROWS_SEEN // max(n_rows, 1), LEAST_EPOCHS, MOST_EPOCHS))
 
 
-class BaseTabular(BaseEstimator, ABC):
+class BaseTabular(TabularONNXMixin, BaseEstimator, ABC):
     """What `TabularMLPClassifier` and `TabularMLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -583,7 +584,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         probabilities = self.predict_proba(X)
         if self._multilabel:
             return (probabilities > 0.5).astype(int)
-        return self.classes_[probabilities.argmax(axis=1)]
+        # Where fit saw one class, its members' probabilities still have two columns.
+        place = np.minimum(probabilities.argmax(axis=1), len(self.classes_) - 1)
+        return self.classes_[place]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
