@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -34,7 +34,7 @@ from sklearn_mlp._onnx import (
     predicted,
     raw_scores_of,
 )
-from sklearn_mlp._typing import Path
+from sklearn_mlp._typing import Array, Path
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -216,28 +216,25 @@ def _standard_scaler(graph, scaler, x):
 
 def _piecewise_linear_encoder(graph, encoder, x):
     """As the kernel: 1 from the end of the bin on, a fraction within, 0 where neither is so."""
-    limits = np.finfo(graph.dtype)
-    edges = [np.clip(e, limits.min, limits.max).astype(graph.dtype) for e in encoder.bin_edges_]
+    edges = encoder.bin_edges_
     low, high = np.concatenate([e[:-1] for e in edges]), np.concatenate([e[1:] for e in edges])
-    # Features without bins have edges NaN, which no number is greater than.
-    constant = np.isnan(low)
-    low[constant] = high[constant] = limits.max
-    before = np.nextafter(high, limits.min)
-    before[constant] = limits.max
-    x = graph.add(
-        "Gather", x, graph.constant(np.repeat(np.arange(len(edges)), encoder.n_bins_)), axis=1
-    )
-    passed = graph.add("Greater", x, _row(graph, before))
-    entered = graph.add("Greater", x, _row(graph, low))
+    feature = graph.constant(np.repeat(np.arange(len(edges)), encoder.n_bins_))
+    x = graph.add("Gather", x, feature, axis=1)
     with np.errstate(over="ignore"):
-        overflows = not np.isfinite(high - low).all()
-    if overflows:
-        low, high = low / 2, high / 2
-        x = graph.add("Mul", x, graph.number(0.5))
-    width = np.where(high > low, high - low, 1)
-    within = graph.add("Div", graph.add("Sub", x, _row(graph, low)), _row(graph, width))
-    inner = graph.add("Where", entered, within, graph.number(0))
-    return graph.add("Where", passed, graph.number(1), inner)
+        if not np.isfinite((high - low)[~np.isnan(low)]).all():
+            low, high = low / 2, high / 2
+            x = graph.add("Mul", x, graph.number(0.5))
+    constant = np.isnan(low)
+    width = np.where(constant, 1, high - low).astype(graph.dtype)
+    come = _centered(graph, x, np.where(constant, 0, low))
+    within = graph.add("Div", come, _row(graph, np.where(width > 0, width, 1)))
+    within = graph.add("Where", graph.add("Greater", come, graph.number(0)), within, graph.number(0))
+    # Greater than the number before the width: not less than it, and no NaN.
+    passed = graph.add("Greater", come, _row(graph, np.nextafter(width, -1, dtype=graph.dtype)))
+    out = graph.add("Where", passed, graph.number(1), within)
+    if not constant.any():
+        return out
+    return graph.add("Where", graph.constant(constant[None]), graph.number(0), out)
 
 
 def _simple_imputer(graph, imputer, x):
@@ -383,6 +380,10 @@ CONVERTERS = {
 
 class TabularONNXMixin:
     """`to_onnx` for the tabular estimators."""
+
+    members_: list[Any]
+    classes_: Array
+    n_features_in_: int
 
     def to_onnx(
         self,
