@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # operators used are there from 9 on, and mean the same.
 TARGET_OPSET, OLDEST_OPSET = 13, 9
 
+# Operators on strings. Version 2, of ONNX 1.6, has the LabelEncoder that is used.
+ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 2
+
 # Protocol buffers hold no more than 2 GiB in one message; the rest is room for the nodes.
 MOST_BYTES = 2**31 - 2**20
 
@@ -123,7 +126,9 @@ class ContainerGraph(Graph):
 
     def add(self, operator, *inputs, domain="", **attributes):
         name = self.unique(operator)
-        self._add_node(operator, list(inputs), name, op_domain=domain, **attributes)
+        if domain:
+            attributes |= {"op_domain": domain, "op_version": ML_OPSET}
+        self._add_node(operator, list(inputs), name, **attributes)
         return name
 
     def name_output(self, tensor, name):
@@ -523,9 +528,10 @@ def _convert(scope, operator, container):
 
 
 def register_skl2onnx() -> None:
-    """Tell skl2onnx how to convert `MLPClassifier` and `MLPRegressor`.
+    """Tell skl2onnx how to convert `MLPClassifier`, `MLPRegressor` and the transformers for tables.
 
-    After that, skl2onnx converts pipelines, searches and other models with these estimators in them.
+    After that, skl2onnx converts pipelines, searches and other models with these estimators, and with
+    `CategoryEncoder`, `PiecewiseLinearEncoder` and `RobustSmoothScaler`, in them.
     A classifier takes the options of skl2onnx's own: "zipmap" (True, False or "columns"), "nocl",
     "output_class_labels" and "raw_scores". To be called once in a process; calling it again does
     nothing more. Subclasses are not covered.
@@ -558,7 +564,9 @@ def register_skl2onnx() -> None:
     """
     skl2onnx = imported("skl2onnx", "register_skl2onnx")
     from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+    from sklearn_mlp._tabular_onnx import register_transformers
 
+    register_transformers(skl2onnx)
     options = {
         "zipmap": [True, False, "columns"],
         "nocl": [True, False],

@@ -23,7 +23,10 @@ from sklearn_mlp._columns import CategoryEncoder, Converted
 from sklearn_mlp._export import exported_dtype, exported_model, plain_labels
 from sklearn_mlp._numeric import PiecewiseLinearEncoder, RobustSmoothScaler
 from sklearn_mlp._onnx import (
+    ML_DOMAIN,
+    ML_OPSET,
     TARGET_OPSET,
+    ContainerGraph,
     Graph,
     check_size,
     checked_opset,
@@ -38,9 +41,6 @@ from sklearn_mlp._typing import Array, Path
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-# Operators on strings. Version 2, of ONNX 1.6, has the LabelEncoder that is used.
-ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 2
 
 # What a missing cell is as text, where that is no level: onnxruntime makes these of None and NaN.
 MISSING_TEXTS = ("", "None", "nan", "NaN", "<NA>", "NaT")
@@ -373,6 +373,63 @@ CONVERTERS = {
     StandardScaler: of_numbers(_standard_scaler),
     TargetEncoder: _target_encoder,
 }
+
+
+# Converters for skl2onnx.
+
+
+class OperatorColumns:
+    """What an operator of skl2onnx reads."""
+
+    def __init__(self, graph, operator):
+        self.graph, self.inputs = graph, operator.inputs
+        self.n_columns = operator.raw_operator.n_features_in_
+        self.described = f"columns {reprlib.repr([variable.raw_name for variable in self.inputs])}"
+
+    def _joined(self, type_):
+        kind = self.graph.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(type_))
+        return _joined(self.graph, [self.graph.add("Cast", v.full_name, to=kind) for v in self.inputs])
+
+    def numbers(self):
+        return self._joined(self.graph.dtype)
+
+    def texts(self):
+        kinds = {type(variable.type).__name__ for variable in self.inputs}
+        if not kinds <= {"StringTensorType", "Int64TensorType"}:
+            raise ValueError(
+                f"{self.described} must be declared as StringTensorType or Int64TensorType for a "
+                f"transformer that reads text; got {', '.join(sorted(kinds))}."
+            )
+        places = map(np.array, range(self.n_columns))
+        block = self._joined(np.object_)
+        return [self.graph.add("Gather", block, self.graph.constant(j), axis=1) for j in places]
+
+
+def _type_out(operator):
+    """The type that comes out, and the dtype of all numbers: that of the numbers that go in."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    double = isinstance(operator.inputs[0].type, DoubleTensorType)
+    return (DoubleTensorType, np.float64) if double else (FloatTensorType, np.float32)
+
+
+def _calculate_shape(operator):
+    width = len(operator.raw_operator.get_feature_names_out())
+    n_rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].set_type(_type_out(operator)[0]([n_rows, width]))
+
+
+def _convert_operator(scope, operator, container):
+    onnx = imported("onnx", "register_skl2onnx")
+    graph = ContainerGraph(onnx, np.dtype(_type_out(operator)[1]), scope, container)
+    out = convert(graph, operator.raw_operator, OperatorColumns(graph, operator))
+    graph.name_output(out.numbers(), operator.outputs[0].full_name)
+
+
+def register_transformers(skl2onnx):
+    for kind in (CategoryEncoder, PiecewiseLinearEncoder, RobustSmoothScaler):
+        name = f"SklearnMlp{kind.__name__}"
+        skl2onnx.update_registered_converter(kind, name, _calculate_shape, _convert_operator)
 
 
 # The whole graph.

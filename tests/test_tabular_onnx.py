@@ -8,7 +8,9 @@ import onnxruntime
 import pandas as pd
 import polars as pl
 import pytest
+import skl2onnx
 from onnxruntime import InferenceSession
+from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
@@ -16,7 +18,13 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler, TargetEncoder
 
-from sklearn_mlp import TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp import (
+    MLPClassifier,
+    MLPRegressor,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
+    register_skl2onnx,
+)
 from sklearn_mlp._columns import Converted
 from sklearn_mlp._onnx import OLDEST_OPSET
 from sklearn_mlp.preprocessing import (
@@ -29,6 +37,7 @@ from sklearn_mlp.preprocessing import (
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:skl2onnx"),
     pytest.mark.filterwarnings("ignore:`TargetEncoder:FutureWarning"),
 ]
 
@@ -411,12 +420,15 @@ def test_numbers_beyond_float32():
 def test_others_are_refused():
     with pytest.raises(NotFittedError):
         TabularMLPRegressor().to_onnx()
+    model = TabularMLPRegressor(**QUICK).fit(np.eye(9), np.arange(9))
+    with pytest.raises(ValueError, match="dtype must be"):
+        model.to_onnx(dtype="float16")
+    with pytest.raises(ValueError, match="target_opset must be between 9"):
+        model.to_onnx(target_opset=8)
     X = np.random.default_rng(0).normal(size=(N, 1))
     model = TabularMLPClassifier(**QUICK).fit(X, np.where(X[:, 0] > 0, 0, 2**63).astype(np.uint64))
     with pytest.raises(ValueError, match="labels must lie within 64-bit integers"):
         model.to_onnx()
-    with pytest.raises(ValueError, match="dtype must be"):
-        model.to_onnx(dtype="float16")
 
 
 def test_date_encoder_is_the_only_part_of_ours_without_a_row():
@@ -424,3 +436,60 @@ def test_date_encoder_is_the_only_part_of_ours_without_a_row():
 
     kinds = {getattr(preprocessing, name) for name in preprocessing.__all__}
     assert kinds - set(_tabular_onnx.CONVERTERS) == {DateEncoder, tabular_preprocessor}
+
+
+# ---- pipelines of skl2onnx ----
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "transformer", [RobustSmoothScaler(), PiecewiseLinearEncoder(n_bins=6)], ids=["scaler", "bins"]
+)
+def test_numeric_transformers_in_a_pipeline(transformer, dtype):
+    register_skl2onnx()
+    X = np.random.default_rng(0).normal(3, 2, size=(N, 3)).astype(dtype)
+    pipeline = make_pipeline(
+        transformer, MLPRegressor(hidden_layer_sizes=8, max_iter=3, random_state=0)
+    )
+    pipeline.fit(X, X[:, 0])
+    exported = skl2onnx.to_onnx(pipeline, X[:1])
+    rows = np.concatenate([X, 100 * X[:9]])
+    (found,) = run(exported, {"X": rows})
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found[:, 0], pipeline.predict(rows), **CLOSE)
+    rows[0, 0] = np.nan
+    alone = skl2onnx.to_onnx(pipeline[0], X[:1])
+    np.testing.assert_allclose(run(alone, {"X": rows})[0], pipeline[0].transform(rows), **CLOSE)
+
+
+def test_category_encoder_in_a_pipeline():
+    register_skl2onnx()
+    X = frame()[["colour", "size", "whole", "number"]].fillna({"number": 0.0, "colour": ""})
+    columns = ColumnTransformer(
+        [
+            ("number", RobustSmoothScaler(), ["number"]),
+            ("text", CategoryEncoder(), ["colour", "size"]),
+            ("whole", CategoryEncoder(), ["whole"]),
+        ]
+    )
+    network = MLPClassifier(8, max_iter=3, random_state=0)
+    pipeline = make_pipeline(columns, network).fit(X, X["colour"] == "red")
+    kinds = [StringTensorType, StringTensorType, Int64TensorType, FloatTensorType]
+    exported = skl2onnx.convert_sklearn(
+        pipeline,
+        initial_types=[(name, kind([None, 1])) for name, kind in zip(X, kinds, strict=True)],
+        options={MLPClassifier: {"zipmap": False}},
+    )
+    types = [str, str, np.int64, np.float32]
+    feeds = {name: X[[name]].to_numpy(kind) for name, kind in zip(X, types, strict=True)}
+    feeds = {name: v.astype(object) if v.dtype.kind == "U" else v for name, v in feeds.items()}
+    label, probabilities = run(exported, feeds)
+    np.testing.assert_array_equal(label, pipeline.predict(X))
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(X), **CLOSE)
+
+
+def test_category_encoder_of_floats_is_refused_in_a_pipeline():
+    register_skl2onnx()
+    encoder = CategoryEncoder().fit(np.ones((9, 1)))
+    with pytest.raises(ValueError, match="StringTensorType or Int64TensorType"):
+        skl2onnx.convert_sklearn(encoder, initial_types=[("X", FloatTensorType([None, 1]))])
