@@ -34,6 +34,7 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._serialize import JSONMixin
 from sklearn_mlp._tabular_onnx import TabularONNXMixin
 from sklearn_mlp._typing import (
     Activations,
@@ -75,7 +76,7 @@ def _n_epochs(n_rows):
     return int(np.clip(ROWS_SEEN // max(n_rows, 1), LEAST_EPOCHS, MOST_EPOCHS))
 
 
-class BaseTabular(TabularONNXMixin, BaseEstimator, ABC):
+class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
     """What `TabularMLPClassifier` and `TabularMLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012
