@@ -21,7 +21,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import (
     _check_y,
     _num_samples,
@@ -494,7 +494,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
     def _learn_targets(self, y):
         check_classification_targets(y)
         self._multilabel = type_of_target(y).startswith("multilabel")
-        self.classes_ = np.arange(y.shape[1]) if self._multilabel else np.unique(y)
+        self.classes_ = np.arange(y.shape[1]) if self._multilabel else unique_labels(y)
         return y
 
     def _member_targets(self, y):

@@ -2,8 +2,8 @@
 
 The preprocessing is written and read by its parts. Each kind of transformer has a row in ``RECORDS``
 with what it says of a fitted one and how one is made of that; a file cannot name any other. What is
-held is what `transform` needs. Fitted attributes of scikit-learn's own that only it knows are left to
-it: its parts are fitted on a row or three, and then given the numbers.
+held is what `transform` needs. Attributes that only scikit-learn knows are left to it: its parts are
+fitted on a few rows, and then given the numbers.
 """
 
 from itertools import pairwise
@@ -468,7 +468,7 @@ def _read_target_encoder(context, value, where, n_columns, names):
         _fail(f"{where}.target", f"{target!r} in an estimator of another kind")
     n = len(classes) if target == "multiclass" else 1
     encoder = TargetEncoder(target_type=target)
-    encoder.fit(np.full((3, n_columns), "", dtype=object), np.arange(3) % (2 if n == 1 else 3))
+    encoder.fit(np.full((3, 1), "", dtype=object), np.arange(3) % (2 if n == 1 else 3))
     mean = _numbers(value["mean"], f"{where}.mean", n)
     encoder.target_mean_ = mean if target == "multiclass" else mean[0]
     encoder.classes_, encoder.categories_, encoder.encodings_ = classes, [], []
