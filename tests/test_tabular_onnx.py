@@ -23,6 +23,7 @@ from sklearn_mlp import (
     MLPRegressor,
     TabularMLPClassifier,
     TabularMLPRegressor,
+    from_json,
     register_skl2onnx,
 )
 from sklearn_mlp._columns import Converted
@@ -330,6 +331,12 @@ def test_opsets(opset, dtype):
     model = TabularMLPClassifier(**QUICK, bins="quantile").fit(X, value_of(X) > 1)
     exported = assert_agrees(model, X, dtype, target_opset=opset)
     assert {item.domain: item.version for item in exported.opset_import} == {"": opset, "ai.onnx.ml": 2}
+
+
+def test_what_json_brings_back_converts_to_the_same_graph():
+    X = frame()
+    model = TabularMLPRegressor(**QUICK, bins="quantile").fit(X, value_of(X))
+    assert from_json(model.to_json()).to_onnx() == model.to_onnx()
 
 
 # ---- the graph ----
