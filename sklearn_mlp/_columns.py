@@ -290,19 +290,18 @@ class CategoryEncoder(ColumnTransformerPart):
         """
         self._validate_params()
         levels = [as_levels(column) for column in self._columns(X, reset=True)]
-        self._ordinal = OrdinalEncoder(
+        ordinal = OrdinalEncoder(
             handle_unknown="use_encoded_value",
             unknown_value=-1,
             encoded_missing_value=-1,
             min_frequency=self.min_frequency,
         ).fit(np.stack(levels, axis=1))
-        self.levels_ = []
-        for known, rare in zip(
-            self._ordinal.categories_, self._ordinal.infrequent_categories_, strict=True
-        ):
-            rare = set() if rare is None else set(rare)
-            frequent = [level for level in known if isinstance(level, str) and level not in rare]
+        self.levels_, self._rare = [], []
+        for known, rare in zip(ordinal.categories_, ordinal.infrequent_categories_, strict=True):
+            rare = [] if rare is None else [level for level in rare if isinstance(level, str)]
+            frequent = [level for level in known if isinstance(level, str) and level not in set(rare)]
             self.levels_.append([*frequent, None] if rare else frequent)
+            self._rare.append(rare)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -324,12 +323,14 @@ class CategoryEncoder(ColumnTransformerPart):
             If X has other columns than in `fit`.
         """
         check_is_fitted(self)
-        levels = [as_levels(column) for column in self._columns(X, reset=False)]
-        codes = self._ordinal.transform(np.stack(levels, axis=1)).astype(np.intp)
         widths = [self._width(known) for known in self.levels_]
-        out = np.zeros((len(codes), sum(widths)), dtype=self.dtype)
+        columns = self._columns(X, reset=False)
+        out = np.zeros((len(columns[0]), sum(widths)), dtype=self.dtype)
         first = 0
-        for code, known, width in zip(codes.T, self.levels_, widths, strict=True):
+        for column, codes, known, width in zip(
+            columns, self._codes(), self.levels_, widths, strict=True
+        ):
+            code = np.array([codes.get(level, -1) for level in as_levels(column)], dtype=np.intp)
             rows = np.flatnonzero(code >= 0)
             if len(known) == 2:
                 out[rows, first] = 2 * code[rows] - 1
@@ -337,6 +338,14 @@ class CategoryEncoder(ColumnTransformerPart):
                 out[rows, first + code[rows]] = 1
             first += width
         return out
+
+    def _codes(self):
+        """For each feature, the place in `levels_` of each level, those that are rare included."""
+        return [
+            {level: i for i, level in enumerate(known) if level is not None}
+            | dict.fromkeys(rare, len(known) - 1)
+            for known, rare in zip(self.levels_, self._rare, strict=True)
+        ]
 
     @staticmethod
     def _width(known):

@@ -9,6 +9,7 @@ alone, and in float64 they are put together from others.
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 # operators used are there from 9 on, and mean the same.
 TARGET_OPSET, OLDEST_OPSET = 13, 9
 
+# Operators on strings. Version 2, of ONNX 1.6, has the LabelEncoder that is used.
+ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 2
+
 # Protocol buffers hold no more than 2 GiB in one message; the rest is room for the nodes.
 MOST_BYTES = 2**31 - 2**20
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 
 
-def _imported(module, task):
+def imported(module, task):
     """An optional package, or ImportError that says how to get it."""
     try:
         return import_module(module)
@@ -85,11 +89,13 @@ class Graph:
         """The name of a scalar of the graph's dtype."""
         return self.constant(np.array(value, self.dtype))
 
-    def add(self, operator, *inputs, **attributes):
+    def add(self, operator, *inputs, domain="", **attributes):
         """Add a node; the name of its one output."""
         name = self.unique(operator)
         self.nodes.append(
-            self.onnx.helper.make_node(operator, list(inputs), [name], name, **attributes)
+            self.onnx.helper.make_node(
+                operator, list(inputs), [name], name, domain=domain, **attributes
+            )
         )
         return name
 
@@ -118,15 +124,17 @@ class ContainerGraph(Graph):
             self.container.add_initializer(name, tensor.data_type, list(tensor.dims), tensor)
         return name
 
-    def add(self, operator, *inputs, **attributes):
+    def add(self, operator, *inputs, domain="", **attributes):
         name = self.unique(operator)
-        self._add_node(operator, list(inputs), name, attributes)
+        if domain:
+            attributes |= {"op_domain": domain, "op_version": ML_OPSET}
+        self._add_node(operator, list(inputs), name, **attributes)
         return name
 
     def name_output(self, tensor, name):
-        self._add_node("Identity", [tensor], name, {})
+        self._add_node("Identity", [tensor], name)
 
-    def _add_node(self, operator, inputs, output, attributes):
+    def _add_node(self, operator, inputs, output, **attributes):
         name = self.scope.get_unique_operator_name(operator)
         self.container.add_node(operator, inputs, output, name=name, **attributes)
 
@@ -244,7 +252,7 @@ ONNX_LINKS = {
 # The whole graph.
 
 
-def _raw_scores(graph, model, x):
+def raw_scores_of(graph, model, x):
     for i, layer in enumerate(model.layers):
         weights = graph.constant(layer.weights, f"coefs_{i}")
         intercepts = graph.constant(layer.intercepts, f"intercepts_{i}")
@@ -255,17 +263,26 @@ def _raw_scores(graph, model, x):
 
 def _label(graph, model, raw, labels):
     if model.task == "multiclass":
-        place = graph.add("ArgMax", raw, axis=1, keepdims=0)
-    else:
-        above = graph.add("Greater", raw, graph.number(0))
-        place = graph.add("Cast", above, to=graph.onnx.TensorProto.INT64)
-        if model.task == "multilabel":
-            return place
-        place = graph.add("Reshape", place, graph.constant(np.array([-1])))
+        return label_of_place(graph, graph.add("ArgMax", raw, axis=1, keepdims=0), labels)
+    above = graph.add("Greater", raw, graph.number(0))
+    place = graph.add("Cast", above, to=graph.onnx.TensorProto.INT64)
+    if model.task == "multilabel":
+        return place
+    return label_of_place(graph, graph.add("Reshape", place, graph.constant(np.array([-1]))), labels)
+
+
+def label_of_place(graph, place, labels):
     # One label where there was one class in fit: a row's place may then be 1 all the same.
     labels = labels * 2 if len(labels) == 1 else labels
     table = labels if isinstance(labels[0], str) else np.array(labels, np.int64)
     return graph.add("Gather", graph.constant(table, "classes"), place, axis=0)
+
+
+def predicted(graph, model, raw, raw_scores=False):
+    """Predicted values or probabilities, or the scores with a column for each of two classes."""
+    if model.task == "binary":
+        raw = graph.add("Concat", graph.add("Neg", raw), raw, axis=1)
+    return raw if raw_scores else ONNX_LINKS[model.link](graph, raw)
 
 
 def _add_model(graph, model, x, outputs, *, labels=None, raw_scores=False):
@@ -273,37 +290,31 @@ def _add_model(graph, model, x, outputs, *, labels=None, raw_scores=False):
 
     `labels` are those to put out in place of the model's own.
     """
-    raw = _raw_scores(graph, model, x)
-    scores = raw
-    if model.task == "binary":
-        scores = graph.add("Concat", graph.add("Neg", raw), raw, axis=1)
-    if not raw_scores:
-        scores = ONNX_LINKS[model.link](graph, scores)
+    raw = raw_scores_of(graph, model, x)
+    scores = predicted(graph, model, raw, raw_scores)
     if model.task != "regression":
         label = _label(graph, model, raw, model.labels if labels is None else labels)
         graph.name_output(label, outputs[0])
     graph.name_output(scores, outputs[-1])
 
 
-def _output_names(model, names, input_name, raw_scores):
-    standard = ["label", "scores" if raw_scores else "probabilities"]
-    if model.task == "regression":
-        standard = ["variable"]
+def checked_output_names(model, names, input_names, scores="probabilities"):
+    standard = ["variable"] if model.task == "regression" else ["label", scores]
     names = standard if names is None else names
     if (
         not isinstance(names, list | tuple)
         or len(names) != len(standard)
-        or not all(isinstance(name, str) and name for name in (*names, input_name))
-        or len({*names, input_name}) != 1 + len(names)
+        or not all(isinstance(name, str) and name for name in (*names, *input_names))
+        or len({*names, *input_names}) != len(input_names) + len(names)
     ):
         raise ValueError(
-            f"input_name and output_names must be different strings, and output_names a list of "
-            f"{len(standard)}, for {standard}; got {input_name!r} and {names!r}."
+            f"the names of inputs and output_names must be different strings, and output_names a list "
+            f"of {len(standard)}, for {standard}; got {reprlib.repr(input_names)} and {names!r}."
         )
     return list(names)
 
 
-def _check_opset(onnx, value):
+def checked_opset(onnx, value):
     newest = onnx.defs.onnx_opset_version()
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"target_opset must be an integer; got {value!r}.")
@@ -315,9 +326,11 @@ def _check_opset(onnx, value):
     return int(value)
 
 
-def _check_size(model):
-    n_bytes = sum(layer.weights.nbytes + layer.intercepts.nbytes for layer in model.layers)
-    n_bytes += sum(len(label.encode()) for label in model.labels if isinstance(label, str))
+def check_size(*models):
+    n_bytes = sum(
+        layer.weights.nbytes + layer.intercepts.nbytes for model in models for layer in model.layers
+    )
+    n_bytes += sum(len(label.encode()) for label in models[0].labels if isinstance(label, str))
     if n_bytes > MOST_BYTES:
         raise ValueError(
             f"the model's parameters take {n_bytes} bytes, and an ONNX file holds less than 2 GiB; "
@@ -325,18 +338,41 @@ def _check_size(model):
         )
 
 
-def _value_infos(onnx, model, input_name, output_names):
-    """The declared input and outputs."""
+def _output_infos(onnx, model, names):
+    """The declared outputs."""
     of_dtype = onnx.helper.np_dtype_to_tensor_dtype(model.dtype)
     info = onnx.helper.make_tensor_value_info
-    inputs = [info(input_name, of_dtype, ["N", model.n_features])]
-    outputs = [info(output_names[-1], of_dtype, ["N", model.n_outputs])]
+    outputs = [info(names[-1], of_dtype, ["N", model.n_outputs])]
     if model.task != "regression":
         strings = model.task != "multilabel" and isinstance(model.labels[0], str)
         kind = onnx.TensorProto.STRING if strings else onnx.TensorProto.INT64
         shape = ["N", model.n_outputs] if model.task == "multilabel" else ["N"]
-        outputs.insert(0, info(output_names[0], kind, shape))
-    return inputs, outputs
+        outputs.insert(0, info(names[0], kind, shape))
+    return outputs
+
+
+def finished(graph, estimator, exported, inputs, output_names, opsets, doc_string, path):
+    """The checked ModelProto of a graph whose nodes are all there; also written to `path`."""
+    onnx, kind = graph.onnx, type(estimator).__name__
+    outputs = _output_infos(onnx, exported, output_names)
+    opset_imports = [onnx.helper.make_opsetid(*opset) for opset in opsets.items()]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(graph.nodes, kind, inputs, outputs, graph.initializers),
+        opset_imports=opset_imports,
+        ir_version=onnx.helper.find_min_ir_version_for(opset_imports),
+        producer_name="sklearn_mlp",
+        producer_version=version("sklearn-mlp"),
+        doc_string=doc_string,
+    )
+    properties = {"estimator": kind}
+    if hasattr(estimator, "feature_names_in_"):
+        properties["feature_names"] = json.dumps(estimator.feature_names_in_.tolist())
+    onnx.helper.set_model_props(model, properties)
+    onnx.checker.check_model(model, full_check=True)
+    if path is not None:
+        with replacing(path) as file:
+            file.write(model.SerializeToString())
+    return model
 
 
 class ONNXMixin:
@@ -409,32 +445,19 @@ class ONNXMixin:
         >>> [output.name for output in model.to_onnx().graph.output]
         ['label', 'probabilities']
         """
-        onnx = _imported("onnx", "to_onnx")
-        opset = _check_opset(onnx, target_opset)
+        onnx = imported("onnx", "to_onnx")
+        opset = checked_opset(onnx, target_opset)
         exported = exported_model(self, dtype)
-        _check_size(exported)
-        output_names = _output_names(exported, output_names, input_name, raw_scores)
+        check_size(exported)
+        scores = "scores" if raw_scores else "probabilities"
+        output_names = checked_output_names(exported, output_names, [input_name], scores)
         graph = Graph(onnx, exported.dtype, [input_name, *output_names])
         _add_model(graph, exported, input_name, output_names, raw_scores=raw_scores)
-        inputs, outputs = _value_infos(onnx, exported, input_name, output_names)
-        kind = type(self).__name__
-        model = onnx.helper.make_model(
-            onnx.helper.make_graph(graph.nodes, kind, inputs, outputs, graph.initializers),
-            opset_imports=[onnx.helper.make_opsetid("", opset)],
-            ir_version=onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]),
-            producer_name="sklearn_mlp",
-            producer_version=version("sklearn-mlp"),
-            doc_string=_description(self) if doc_string is None else doc_string,
-        )
-        properties = {"estimator": kind}
-        if hasattr(self, "feature_names_in_"):
-            properties["feature_names"] = json.dumps(self.feature_names_in_.tolist())
-        onnx.helper.set_model_props(model, properties)
-        onnx.checker.check_model(model, full_check=True)
-        if path is not None:
-            with replacing(path) as file:
-                file.write(model.SerializeToString())
-        return model
+        of_dtype = onnx.helper.np_dtype_to_tensor_dtype(exported.dtype)
+        shape = ["N", exported.n_features]
+        inputs = [onnx.helper.make_tensor_value_info(input_name, of_dtype, shape)]
+        doc_string = _description(self) if doc_string is None else doc_string
+        return finished(graph, self, exported, inputs, output_names, {"": opset}, doc_string, path)
 
 
 def _description(estimator):
@@ -489,7 +512,7 @@ def _calculate_shapes(operator):
 
 def _convert(scope, operator, container):
     """Add the nodes of an estimator to the graph of its pipeline."""
-    onnx = _imported("onnx", "register_skl2onnx")
+    onnx = imported("onnx", "register_skl2onnx")
     tensor_type, dtype = _type_of(operator)
     estimator = operator.raw_operator
     model = exported_model(estimator, dtype)
@@ -505,9 +528,10 @@ def _convert(scope, operator, container):
 
 
 def register_skl2onnx() -> None:
-    """Tell skl2onnx how to convert `MLPClassifier` and `MLPRegressor`.
+    """Tell skl2onnx how to convert `MLPClassifier`, `MLPRegressor` and the transformers for tables.
 
-    After that, skl2onnx converts pipelines, searches and other models with these estimators in them.
+    After that, skl2onnx converts pipelines, searches and other models with these estimators, and with
+    `CategoryEncoder`, `PiecewiseLinearEncoder` and `RobustSmoothScaler`, in them.
     A classifier takes the options of skl2onnx's own: "zipmap" (True, False or "columns"), "nocl",
     "output_class_labels" and "raw_scores". To be called once in a process; calling it again does
     nothing more. Subclasses are not covered.
@@ -538,9 +562,11 @@ def register_skl2onnx() -> None:
     >>> [output.name for output in skl2onnx.to_onnx(pipeline, X[:1]).graph.output]
     ['variable']
     """
-    skl2onnx = _imported("skl2onnx", "register_skl2onnx")
+    skl2onnx = imported("skl2onnx", "register_skl2onnx")
     from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+    from sklearn_mlp._tabular_onnx import register_transformers
 
+    register_transformers(skl2onnx)
     options = {
         "zipmap": [True, False, "columns"],
         "nocl": [True, False],

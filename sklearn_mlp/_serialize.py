@@ -38,6 +38,7 @@ from sklearn_mlp.schedules import LEARNING_RATE_LIMIT, Adaptive, Constant, InvSc
 
 if TYPE_CHECKING:
     from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+    from sklearn_mlp._tabular_estimators import TabularMLPClassifier, TabularMLPRegressor
 
 FORMAT_VERSION = 1
 
@@ -126,6 +127,9 @@ class JSONMixin:
         warm start go on with. The optimizer's state is held while `partial_fit` is under way, as by
         pickle. Not held: callbacks, metadata requests, and attributes of one's own.
 
+        Of a tabular estimator, the members are held so, and of its preprocessing the numbers that
+        `predict` needs.
+
         Parameters
         ----------
         history : bool, default=True
@@ -142,8 +146,8 @@ class JSONMixin:
             If the model is not fitted.
         ValueError
             If a parameter is not valid or is something that JSON cannot hold (a function, a
-            RandomState, a schedule class of one's own), or a weight is not finite. The message names
-            it.
+            RandomState, a schedule class of one's own, a preprocessor), or a weight is not finite. The
+            message names it.
 
         Examples
         --------
@@ -264,7 +268,9 @@ class JSONMixin:
         return _restore(_parse(_utf8(text)), cls)
 
 
-def load_json(path: Path) -> MLPClassifier | MLPRegressor:
+def load_json(
+    path: Path,
+) -> MLPClassifier | MLPRegressor | TabularMLPClassifier | TabularMLPRegressor:
     """Read a model, whichever estimator it is, from a file that `save_json` wrote.
 
     Safe for files that are not trusted: nothing in them is run, and memory is bounded by their size
@@ -276,7 +282,7 @@ def load_json(path: Path) -> MLPClassifier | MLPRegressor:
 
     Returns
     -------
-    estimator : MLPClassifier or MLPRegressor
+    estimator : MLPClassifier, MLPRegressor, TabularMLPClassifier or TabularMLPRegressor
         Its predictions are those of the model that was saved, to the bit.
 
     Raises
@@ -302,7 +308,9 @@ def load_json(path: Path) -> MLPClassifier | MLPRegressor:
     return _load(path, None)
 
 
-def from_json(text: str | bytes) -> MLPClassifier | MLPRegressor:
+def from_json(
+    text: str | bytes,
+) -> MLPClassifier | MLPRegressor | TabularMLPClassifier | TabularMLPRegressor:
     """Read a model, whichever estimator it is, from what `to_json` returned.
 
     Parameters
@@ -312,7 +320,7 @@ def from_json(text: str | bytes) -> MLPClassifier | MLPRegressor:
 
     Returns
     -------
-    estimator : MLPClassifier or MLPRegressor
+    estimator : MLPClassifier, MLPRegressor, TabularMLPClassifier or TabularMLPRegressor
 
     Raises
     ------
@@ -356,8 +364,14 @@ def _load(path, cls):
 
 def _estimators():
     from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+    from sklearn_mlp._tabular_estimators import TabularMLPClassifier, TabularMLPRegressor
 
-    return {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
+    kinds = MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+    return {kind.__name__: kind for kind in kinds}
+
+
+def _is_tabular(kind):
+    return kind.startswith("Tabular")
 
 
 def _format_name(cls):
@@ -370,7 +384,7 @@ def _format_name(cls):
                     "no place; use joblib, or keep the network in an attribute."
                 )
             return name
-    raise TypeError(f"{cls.__name__} is neither an MLPClassifier nor an MLPRegressor.")
+    raise TypeError(f"{cls.__name__} is none of {', '.join(_estimators())}.")
 
 
 # Writing.
@@ -379,9 +393,12 @@ def _format_name(cls):
 def _document(estimator, history):
     """All there is to write, as objects of JSON, arrays of numbers being ndarrays."""
     from sklearn_mlp import __version__
+    from sklearn_mlp._tabular_json import write_tabular
 
-    state, network, loss = vars(estimator), estimator._network, estimator._loss
     kind = _format_name(type(estimator))
+    if _is_tabular(kind):
+        return write_tabular(estimator, kind, history)
+    state, network, loss = vars(estimator), estimator._network, estimator._loss
     names = state.get("feature_names_in_")
     report = state.get("history_") if history else None
     document = {
@@ -583,10 +600,10 @@ def _render(value, level=0):
 
 
 def _holds_arrays(value):
-    """Whether it is an object of arrays, or a list of such objects or lists."""
-    if isinstance(value, dict):
-        return any(isinstance(item, np.ndarray) for item in value.values())
-    return isinstance(value, list) and bool(value) and _holds_arrays(value[0])
+    """Whether it is an array of numbers, or an object or list with one in it."""
+    if isinstance(value, dict | list):
+        return any(map(_holds_arrays, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, np.ndarray)
 
 
 def _on_lines(items, level, brackets):
@@ -759,7 +776,11 @@ def _one_of(value, where, allowed):
 
 def _restore(document, cls):
     """The estimator that a parsed file holds; it must be a `cls` unless that is None."""
+    from sklearn_mlp._tabular_json import read_tabular
+
     kind = _read_kind(document, cls)
+    if _is_tabular(kind):
+        return read_tabular(document, kind, cls)
     keys = (*KEYS, "classes") if kind == "MLPClassifier" else KEYS
     _object(document, "the file", keys)
     _string(document["library_version"], "library_version")
@@ -803,8 +824,12 @@ def _read_kind(document, cls):
         )
     kind = _one_of(document.get("estimator"), "estimator", tuple(_estimators()))
     if cls is not None and kind != _format_name(cls):
-        _fail("estimator", f"an {kind}, not an {cls.__name__}; sklearn_mlp.load_json reads either")
+        _fail("estimator", f"{_a(kind)}, not {_a(cls.__name__)}; sklearn_mlp.load_json reads either")
     return kind
+
+
+def _a(name):
+    return f"an {name}" if name.startswith("MLP") else f"a {name}"
 
 
 def _read_parameters(value, cls):

@@ -21,7 +21,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import (
     _check_y,
     _num_samples,
@@ -34,6 +34,8 @@ from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._report import FitReport
+from sklearn_mlp._serialize import JSONMixin
+from sklearn_mlp._tabular_onnx import TabularONNXMixin
 from sklearn_mlp._training import Recipe
 from sklearn_mlp._typing import (
     Activations,
@@ -78,7 +80,7 @@ def _n_epochs(n_rows):
     return int(np.clip(ROWS_SEEN // max(n_rows, 1), LEAST_EPOCHS, MOST_EPOCHS))
 
 
-class BaseTabular(BaseEstimator, ABC):
+class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
     """What `TabularMLPClassifier` and `TabularMLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -543,7 +545,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
     def _learn_targets(self, y):
         check_classification_targets(y)
         self._multilabel = type_of_target(y).startswith("multilabel")
-        self.classes_ = np.arange(y.shape[1]) if self._multilabel else np.unique(y)
+        self.classes_ = np.arange(y.shape[1]) if self._multilabel else unique_labels(y)
         return y
 
     def _member_targets(self, y):
@@ -634,7 +636,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         probabilities = self.predict_proba(X)
         if self._multilabel:
             return (probabilities > 0.5).astype(int)
-        return self.classes_[probabilities.argmax(axis=1)]
+        # Where fit saw one class, its members' probabilities still have two columns.
+        place = np.minimum(probabilities.argmax(axis=1), len(self.classes_) - 1)
+        return self.classes_[place]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

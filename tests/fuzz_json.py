@@ -13,6 +13,7 @@ Not collected by pytest; atheris has no wheels for Windows.
 """
 
 import argparse
+import contextlib
 import copy
 import json
 import random
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import atheris
 import numpy as np
+import pandas as pd
 import sklearn.base
 
 with atheris.instrument_imports(include=["sklearn_mlp"]):
@@ -37,7 +39,8 @@ ODD += [
     {"dict": [[1, 2]]},
     {"schedule": "StepDecay", "parameters": {}},
 ]
-pool = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(GOLDEN.glob("*.json"))]
+FILES = sorted([*GOLDEN.glob("*.json"), *GOLDEN.glob("tabular/*.json")])
+pool = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
 
 
 def containers(value):
@@ -89,6 +92,10 @@ def test_one_input(data):
     text = model.to_json()
     assert from_json(text).to_json() == text, "it does not come back from its own text"
     rows = np.linspace(-1, 1, 4 * model.n_features_in_).reshape(4, -1)
+    if hasattr(model, "members_"):
+        with contextlib.suppress(TypeError, ValueError):  # text where numbers are wanted
+            model.predict(pd.DataFrame(rows, columns=vars(model).get("feature_names_in_")))
+        return
     model.predict(rows)
     if model.solver == "lbfgs" or max(model._network.sizes) > 1000:
         return
@@ -108,7 +115,7 @@ def main():
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fuzz_json_"))
     print(f"inputs that fail, and those that reached new code, are kept in {folder}", flush=True)
-    for path in GOLDEN.glob("*.json"):
+    for path in FILES:
         shutil.copy(path, folder)
     warnings.simplefilter("ignore")
     options = [f"-max_total_time={arguments.seconds}", f"-seed={arguments.seed}", "-timeout=20"]

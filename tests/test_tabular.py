@@ -157,6 +157,13 @@ def test_a_class_with_one_member():
     assert not model.members_[0].early_stopping
 
 
+def test_one_class():
+    X, _ = load_iris(return_X_y=True)
+    model = TabularMLPClassifier((4,), max_iter=1, random_state=0).fit(X, np.full(len(X), "only"))
+    assert model.predict_proba(X)[:, 1].max() > 0.5
+    assert set(model.predict(X)) == {"only"}
+
+
 def test_epochs_and_batches_go_by_the_rows():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200_000, 2)).astype(np.float32), np.tile([0, 1], 100_000)

@@ -30,6 +30,7 @@ from typing import Any, assert_type
 import numpy as np
 from numpy.typing import NDArray
 from sklearn_mlp import FitReport, LossCurveDisplay, MLPClassifier, MLPRegressor, Network
+from sklearn_mlp import TabularMLPClassifier, TabularMLPRegressor
 from sklearn_mlp import from_json, load_json, register_skl2onnx, show_versions
 from sklearn_mlp.losses import Loss
 from sklearn_mlp.optimizers import AdamW, OptimizerState
@@ -61,9 +62,11 @@ assert_type(regressor.coefs_, list[NDArray[Any]])
 assert_type(regressor.validation_scores_, list[float] | None)
 assert_type(regressor.n_iter_, int)
 regressor.save_json(Path("model.json"), history=False)
-assert_type(load_json("model.json"), MLPClassifier | MLPRegressor)
+AnyModel = MLPClassifier | MLPRegressor | TabularMLPClassifier | TabularMLPRegressor
+assert_type(load_json("model.json"), AnyModel)
 assert_type(MLPRegressor.load_json("model.json"), MLPRegressor)
-assert_type(from_json(regressor.to_json()), MLPClassifier | MLPRegressor)
+assert_type(from_json(regressor.to_json()), AnyModel)
+assert_type(TabularMLPClassifier.load_json("model.json"), TabularMLPClassifier)
 regressor.export_weights("weights.npz")
 assert_type(regressor.load_weights("weights.npz"), MLPRegressor)
 assert_type(regressor.to_c(name="net", dtype="float32"), str)
