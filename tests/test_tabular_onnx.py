@@ -1,5 +1,6 @@
 """Tabular estimators as ONNX graphs, run by onnxruntime."""
 
+import doctest
 import json
 
 import numpy as np
@@ -23,7 +24,9 @@ from sklearn_mlp import (
     MLPRegressor,
     TabularMLPClassifier,
     TabularMLPRegressor,
+    _tabular_onnx,
     from_json,
+    preprocessing,
     register_skl2onnx,
 )
 from sklearn_mlp._columns import Converted
@@ -369,6 +372,10 @@ def test_arguments(tmp_path):
     assert [item.domain for item in exported.opset_import] == [""]
 
 
+def test_examples():
+    assert doctest.testmod(_tabular_onnx).failed == 0
+
+
 # ---- what is refused ----
 
 
@@ -439,8 +446,6 @@ def test_others_are_refused():
 
 
 def test_date_encoder_is_the_only_part_of_ours_without_a_row():
-    from sklearn_mlp import _tabular_onnx, preprocessing
-
     kinds = {getattr(preprocessing, name) for name in preprocessing.__all__}
     assert kinds - set(_tabular_onnx.CONVERTERS) == {DateEncoder, tabular_preprocessor}
 
