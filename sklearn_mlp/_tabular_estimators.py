@@ -58,6 +58,13 @@ LEAST_EPOCHS, MOST_EPOCHS, ROWS_SEEN = 16, 256, 3_000_000
 # Batches of 256 rows, and smaller ones where an epoch would have fewer than STEPS of them.
 SMALLEST_BATCH, LARGEST_BATCH, STEPS = 16, 256, 16
 
+# Members take turns at about MEMBER_ROWS rows, and are at most MOST_MEMBERS: on few rows they differ
+# most, and cost least.
+MEMBER_ROWS, MOST_MEMBERS = 20_000, 5
+
+# A bin holds this many rows, and a number has at most MOST_BINS bins.
+BIN_ROWS, MOST_BINS = 64, 48
+
 # With fewer rows to validate on, their score would say nothing about the epochs.
 LEAST_VALIDATION = 5
 
@@ -76,6 +83,14 @@ def _batch_size(n_rows):
     return min(int(np.clip(power, SMALLEST_BATCH, LARGEST_BATCH)), max(n_rows, 1))
 
 
+def _n_members(n_rows):
+    return int(np.clip(round(MEMBER_ROWS / max(n_rows, 1)), 1, MOST_MEMBERS))
+
+
+def _n_bins(n_rows):
+    return int(np.clip(n_rows // BIN_ROWS, 2, MOST_BINS))
+
+
 def _n_epochs(n_rows):
     return int(np.clip(ROWS_SEEN // max(n_rows, 1), LEAST_EPOCHS, MOST_EPOCHS))
 
@@ -86,9 +101,9 @@ class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
     _parameter_constraints: dict = {  # noqa: RUF012
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
-        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "preprocessor": [StrOptions({"auto"}), HasMethods(["fit_transform", "transform"]), None],
-        "bins": [StrOptions({"quantile", "tree"}), None],
+        "bins": [StrOptions({"auto", "quantile", "tree"}), None],
         "solver": [StrOptions({"adam", "adamw", "sgd"})],
         "learning_rate": [StrOptions(set(SCHEDULE_NAMES)), Schedule, callable],
         "learning_rate_init": [Interval(Real, 0, LEARNING_RATE_LIMIT, closed="neither")],
@@ -137,6 +152,7 @@ class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
         """The rows of the rarest class, by which a split has to be possible; None if there is none."""
 
     _member: type
+    _auto_bins: str | None
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -193,17 +209,18 @@ class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
     def _fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
         X, y = self._validate(X, y)
         targets = self._learn_targets(y)
-        self.preprocessor_ = self._make_preprocessor()
+        self.preprocessor_ = self._make_preprocessor(len(targets))
         rows = self._rows(X if self.preprocessor_ is None else self.preprocessor_.fit_transform(X, y))
         held_out = {}
         if X_val is not None or y_val is not None or sample_weight_val is not None:
             held_out = self._held_out(X_val, y_val, sample_weight_val)
         splits = not held_out and self._can_split(y)
         weights = self._weights(y, sample_weight)
+        n_members = _n_members(len(targets)) if self.n_members == "auto" else self.n_members
         random_state = check_random_state(self.random_state)
         members = [
             self._make_member(seed, len(targets), splits, bool(held_out))
-            for seed in random_state.randint(np.iinfo(np.int32).max, size=self.n_members)
+            for seed in random_state.randint(np.iinfo(np.int32).max, size=n_members)
         ]
         # Training holds the GIL only between stretches of batches, so that threads run side by side.
         parallel = Parallel(n_jobs=-1 if self.n_jobs is None else self.n_jobs, require="sharedmem")
@@ -235,13 +252,14 @@ class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
         finite = self.preprocessor is None or "allow-nan"
         return validate_data(self, X, dtype="numeric", ensure_all_finite=finite, reset=reset)
 
-    def _make_preprocessor(self):
+    def _make_preprocessor(self, n_rows):
         if isinstance(self.preprocessor, str):
             task = "classification" if is_classifier(self) else "regression"
-            return tabular_preprocessor(bins=self.bins, task=task)
-        if self.bins is not None:
+            bins = self._auto_bins if self.bins == "auto" else self.bins
+            return tabular_preprocessor(bins=bins, n_bins=_n_bins(n_rows), task=task)
+        if self.bins not in ("auto", None):
             raise ValueError(
-                f"bins={self.bins!r} is for preprocessor='auto'; leave it at None, or put a "
+                f"bins={self.bins!r} is for preprocessor='auto'; leave it at 'auto', or put a "
                 "PiecewiseLinearEncoder into the preprocessor."
             )
         return None if self.preprocessor is None else clone(self.preprocessor)
@@ -367,19 +385,21 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         Units of each hidden layer.
     activation : str, (str, float) or list of them, default='selu'
         As of `MLPClassifier`.
-    n_members : int, default=1
-        Networks, whose probabilities are averaged. They are trained side by side.
+    n_members : int or 'auto', default='auto'
+        Networks, whose probabilities are averaged. They are trained side by side. 'auto': 20,000 / rows,
+        rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
     preprocessor : 'auto', transformer or None, default='auto'
         'auto': `tabular_preprocessor()`. Any transformer, fitted on all rows and their targets as a
         clone; its output is taken as float32. None: X is numbers that need no preparation.
-    bins : {'quantile', 'tree'} or None, default=None
-        What 'auto' adds to each number: its piecewise-linear encoding on bins of this kind
-        (`PiecewiseLinearEncoder`), which makes the table wider and training slower. Only for 'auto'.
+    bins : {'auto', 'quantile', 'tree'} or None, default='auto'
+        What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
+        kind (`PiecewiseLinearEncoder`), one for every 64 rows and from 2 to 48, which makes the table
+        wider and training slower. 'auto': None, no encoding; try 'tree' where thresholds matter.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
         As of `MLPClassifier`.
     learning_rate : str, Schedule or callable, default='cosine_log'
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
-    learning_rate_init : float, default=0.005
+    learning_rate_init : float, default=0.002
         Largest rate.
     layer_rates : 'fan_in', array-like of float or None, default=None
         Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
@@ -387,7 +407,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         the output layer included. None: 1.
     intercept_rate : float, default=1.0
         Factor of the rate of the intercepts.
-    feature_scale : bool or float, default=False
+    feature_scale : bool or float, default=True
         Whether a factor for each column of what `preprocessor` returns is learned along with the
         weights, 1 at first and without decay. A number is the factor of its rate; True: 6. After `fit`
         it is part of the first layer's weights.
@@ -478,21 +498,22 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
     _member = MLPClassifier
+    _auto_bins = None
 
     def __init__(
         self,
         hidden_layer_sizes: Sizes = (256, 256, 256),
         activation: Activations = "selu",
         *,
-        n_members: int = 1,
+        n_members: int | str = "auto",
         preprocessor: Any = "auto",
-        bins: str | None = None,
+        bins: str | None = "auto",
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
-        learning_rate_init: float = 0.005,
+        learning_rate_init: float = 0.002,
         layer_rates: ArrayLike | str | None = None,
         intercept_rate: float = 1.0,
-        feature_scale: bool | float = False,
+        feature_scale: bool | float = True,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
@@ -663,21 +684,23 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         Units of each hidden layer.
     activation : str, (str, float) or list of them, default='mish'
         As of `MLPRegressor`.
-    n_members : int, default=1
-        Networks, whose predictions are averaged. They are trained side by side.
+    n_members : int or 'auto', default='auto'
+        Networks, whose predictions are averaged. They are trained side by side. 'auto': 20,000 / rows,
+        rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
     preprocessor : 'auto', transformer or None, default='auto'
         'auto': `tabular_preprocessor()`. Any transformer, fitted on all rows and their targets as a
         clone; its output is taken as float32. None: X is numbers that need no preparation.
-    bins : {'quantile', 'tree'} or None, default=None
-        What 'auto' adds to each number: its piecewise-linear encoding on bins of this kind
-        (`PiecewiseLinearEncoder`), which makes the table wider and training slower. Only for 'auto'.
+    bins : {'auto', 'quantile', 'tree'} or None, default='auto'
+        What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
+        kind (`PiecewiseLinearEncoder`), one for every 64 rows and from 2 to 48, which makes the table
+        wider and training slower. 'auto': 'quantile'.
     clip : bool, default=True
         Whether predictions are clipped to the range of the targets in `fit`.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
         As of `MLPRegressor`.
     learning_rate : str, Schedule or callable, default='cosine_log'
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
-    learning_rate_init : float, default=0.005
+    learning_rate_init : float, default=0.002
         Largest rate.
     layer_rates : 'fan_in', array-like of float or None, default=None
         Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
@@ -685,7 +708,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         the output layer included. None: 1.
     intercept_rate : float, default=1.0
         Factor of the rate of the intercepts.
-    feature_scale : bool or float, default=False
+    feature_scale : bool or float, default=True
         Whether a factor for each column of what `preprocessor` returns is learned along with the
         weights, 1 at first and without decay. A number is the factor of its rate; True: 6. After `fit`
         it is part of the first layer's weights.
@@ -772,6 +795,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         "clip": ["boolean"],
     }
     _member = MLPRegressor
+    _auto_bins = "quantile"
 
     def __init__(
         self,
@@ -779,16 +803,16 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         hidden_layer_sizes: Sizes = (256, 256, 256),
         activation: Activations = "mish",
         *,
-        n_members: int = 1,
+        n_members: int | str = "auto",
         preprocessor: Any = "auto",
-        bins: str | None = None,
+        bins: str | None = "auto",
         clip: bool = True,
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
-        learning_rate_init: float = 0.005,
+        learning_rate_init: float = 0.002,
         layer_rates: ArrayLike | str | None = None,
         intercept_rate: float = 1.0,
-        feature_scale: bool | float = False,
+        feature_scale: bool | float = True,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.1,
