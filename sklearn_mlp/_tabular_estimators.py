@@ -33,6 +33,7 @@ from sklearn.utils.validation import (
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+from sklearn_mlp._html import DocLinkMixin
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._typing import (
     Activations,
@@ -74,7 +75,7 @@ def _n_epochs(n_rows):
     return int(np.clip(ROWS_SEEN // max(n_rows, 1), LEAST_EPOCHS, MOST_EPOCHS))
 
 
-class BaseTabular(BaseEstimator, ABC):
+class BaseTabular(DocLinkMixin, BaseEstimator, ABC):
     """What `TabularMLPClassifier` and `TabularMLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012
