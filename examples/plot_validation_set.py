@@ -17,7 +17,7 @@ from sklearn import clone, config_context
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mlp import MLPRegressor
+from sklearn_mlp import LossCurveDisplay, MLPRegressor
 
 random_state = np.random.RandomState(0)
 day = np.arange(3 * 365)
@@ -77,18 +77,12 @@ for name, model in (("random", random), ("time-ordered", chosen)):
 # The learning curves. Rows held out at random go on improving for as long as the network learns the
 # neighbours by heart; the later half year tells when to stop.
 
-figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
 for panel, (name, model) in zip(
     panels, (("at random", random), ("the half year after", chosen)), strict=True
 ):
-    history = model[-1].history_
-    panel.semilogy(history["loss"], color="#0072b2", label="training loss")
-    panel.semilogy(history["val_loss"], color="#d55e00", label="validation loss")
-    panel.axvline(history.best_epoch, color="0.4", ls=":", label="best epoch, kept")
-    panel.set(title=f"Validation rows: {name}", xlabel="epoch")
-    panel.grid(axis="y", color="0.92")
-panels[0].set_ylabel("half the squared error")
-panels[1].legend(frameon=False)
+    LossCurveDisplay.from_estimator(model, ax=panel)
+    panel.set(title=f"Validation rows: {name}", yscale="log")
 
 figure, panel = plt.subplots(figsize=(9, 3))
 panel.plot(day[future], y[future], color="0.65", lw=1, label="what came")

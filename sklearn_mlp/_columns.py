@@ -19,6 +19,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from sklearn_mlp._html import DocLinkMixin
 from sklearn_mlp._typing import Array
 
 DAY = np.timedelta64(1, "D")
@@ -210,7 +211,7 @@ class Converted(OneToOneFeatureMixin, ColumnTransformerPart):
         return hasattr(self, "n_features_in_")
 
 
-class CategoryEncoder(ColumnTransformerPart):
+class CategoryEncoder(DocLinkMixin, ColumnTransformerPart):
     """One-hot encoding in which a binary column is one of -1 and 1, and what is not known is 0.
 
     scikit-learn's OrdinalEncoder finds the levels and groups the rare ones. A column with
@@ -258,6 +259,7 @@ class CategoryEncoder(ColumnTransformerPart):
            [ 0.,  1.,  0., -1.]])
     """
 
+    _documented_in = "sklearn_mlp.preprocessing"
     _parameter_constraints: dict = {  # noqa: RUF012
         "min_frequency": [
             Interval(Integral, 1, None, closed="left"),
@@ -382,7 +384,7 @@ class CategoryEncoder(ColumnTransformerPart):
         )
 
 
-class DateEncoder(ColumnTransformerPart):
+class DateEncoder(DocLinkMixin, ColumnTransformerPart):
     """Dates and times as numbers: days since 1970, month, day, weekday, hour.
 
     Parts that are the same in all of training are left out, but for the first if none varies. In a time
@@ -419,6 +421,8 @@ class DateEncoder(ColumnTransformerPart):
     array([[ 1., 31.],
            [ 2., 29.]])
     """
+
+    _documented_in = "sklearn_mlp.preprocessing"
 
     def __init__(
         self,

@@ -79,10 +79,12 @@ cdef class LayerTable:
             Py_ssize_t intercepts = 0
         sizes = [int(size) for size in sizes]
         if len(sizes) < 2 or len(activations) != len(sizes) - 1:
-            raise ValueError(f"{len(activations)} activations for layer sizes {sizes}")
+            raise ValueError(f"{len(activations)} activations for layer sizes {sizes}; give one for "
+                             "each layer but the input")
         rates = [float(rate) for rate in dropout] or [0.0] * (len(sizes) - 2)
         if len(rates) != len(sizes) - 2 or not all(0 <= rate < 1 for rate in rates):
-            raise ValueError(f"dropout of {rates} for layer sizes {sizes}")
+            raise ValueError(f"dropout must have a rate in [0, 1) for each hidden layer of {sizes}; "
+                             f"got {rates}")
         rates.append(0.0)
         if not all(1 <= size <= MAX_UNITS for size in sizes):
             raise ValueError(f"a layer has between 1 and {MAX_UNITS} units; got {sizes}")

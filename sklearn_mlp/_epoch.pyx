@@ -73,23 +73,23 @@ cdef double _now() noexcept nogil:
     return now.tv_sec + 1e-9 * now.tv_nsec
 
 
-cdef const void* _address(array, dtype) except? NULL:
+cdef const void* _address(array, dtype, name="an array") except? NULL:
     """Where the values of a C-contiguous array of `dtype` start (NULL for None and empty arrays)."""
     cdef const unsigned char[::1] view
     if array is None or array.size == 0:
         return NULL
     if array.dtype != dtype or not array.flags.c_contiguous:
-        raise TypeError(f"expected a C-contiguous array of {dtype}; got {array.dtype}, "
-                        f"strides {array.strides}")
+        raise TypeError(f"{name} must be C-contiguous and {np.dtype(dtype)}; got {array.dtype}, "
+                        f"strides {array.strides}. Convert it with numpy.ascontiguousarray")
     view = array.reshape(-1).view(np.uint8)
     return &view[0]
 
 
-cdef void* _slots(array, dtype) except? NULL:
+cdef void* _slots(array, dtype, name="an array") except? NULL:
     """`_address` of an array that is written to."""
     if array is not None and not array.flags.writeable:
-        raise ValueError("an array to be written to is read-only; pass a copy of it")
-    return <void*> _address(array, dtype)
+        raise ValueError(f"{name} is written to and read-only; pass a copy of it")
+    return <void*> _address(array, dtype, name)
 
 
 def shuffle(random_state, Py_ssize_t[::1] rows):
@@ -158,15 +158,18 @@ cdef class Samples:
         return self.spec.indices is not NULL
 
     def __init__(self, X, targets=None, weights=None):
+        if X.ndim != 2:
+            raise ValueError(f"X must have two dimensions; got shape {X.shape}")
         self.n_rows, self.spec.n_features = X.shape
         self.dtype = X.dtype
         if self.dtype != np.float32 and self.dtype != np.float64:
             raise TypeError(f"samples are float32 or float64; got {self.dtype}")
-        for name, array in (("targets", targets), ("weights", weights)):
+        for name, array in (("y", targets), ("sample_weight", weights)):
             if array is not None and array.shape[:1] != (self.n_rows,):
-                raise ValueError(f"{name} of shape {array.shape} for {self.n_rows} rows")
+                raise ValueError(f"{name} has shape {array.shape} and X {self.n_rows} rows; give as "
+                                 "many")
         if weights is not None and weights.ndim != 1:
-            raise ValueError(f"weights must have one dimension; got shape {weights.shape}")
+            raise ValueError(f"sample_weight must have one dimension; got shape {weights.shape}")
         self.n_entries = X.nnz if issparse(X) else X.size
         if issparse(X):
             check_pointers(X)
@@ -180,14 +183,15 @@ cdef class Samples:
             self.spec.indptr = <const int64_t*> _address(indptr, np.int64)
         else:
             self.owners = (X, targets, weights)
-            self.spec.values = _address(X, self.dtype)
+            self.spec.values = _address(X, self.dtype, "X")
         if targets is not None:
             if targets.ndim != 2:
-                raise ValueError(f"targets must have two dimensions; got shape {targets.shape}")
+                raise ValueError(f"y must have two dimensions; got shape {targets.shape}. "
+                                 "y.reshape(len(y), -1) has")
             self.n_targets = targets.shape[1]
             self.has_codes = targets.dtype.kind == "i"
-            self.spec.targets = _address(targets, np.int32 if self.has_codes else self.dtype)
-        self.spec.weights = _address(weights, self.dtype)
+            self.spec.targets = _address(targets, np.int32 if self.has_codes else self.dtype, "y")
+        self.spec.weights = _address(weights, self.dtype, "sample_weight")
 
 
 cdef class Workspace:
@@ -357,11 +361,8 @@ cdef class Trainer:
         _check_targets(samples, loss)
         if params.shape != (layers.n_params,):
             raise ValueError(f"{params.shape} parameters for a network of {layers.n_params}")
-        if samples.spec.n_features != layers.specs[0].n_in:
-            raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
-        if loss.n_outputs != layers.specs[layers.n_layers - 1].n_out:
-            raise ValueError(f"a loss of {loss.n_outputs} outputs for a network of "
-                             f"{layers.specs[layers.n_layers - 1].n_out}")
+        _check_features(layers, samples)
+        _check_outputs(layers, loss)
         moments = None if state is None else state.moments
         if optimizer is not None and (
             moments is None or optimizer.spec.n_moments == 0
@@ -513,11 +514,24 @@ cdef class Trainer:
 def _check_targets(Samples samples, Loss loss):
     """Kernels read targets as what the loss says they are."""
     if samples.n_targets != loss.n_targets:
-        raise ValueError(f"{samples.n_targets} targets per row for {loss.n_outputs} outputs "
-                         f"and loss {loss.name!r}")
+        raise ValueError(f"y has {samples.n_targets} columns; loss {loss.name!r} of {loss.n_outputs} "
+                         f"outputs takes {loss.n_targets}")
     if samples.has_codes != loss.takes_codes:
-        raise TypeError(f"loss {loss.name!r} takes "
-                        f"{'int32 codes' if loss.takes_codes else 'numbers'} as targets")
+        raise TypeError(f"loss {loss.name!r} takes {'int32' if loss.takes_codes else samples.dtype} as "
+                        "y; convert it")
+
+
+def _check_features(LayerTable layers, Samples samples):
+    if samples.spec.n_features != layers.specs[0].n_in:
+        raise ValueError(f"X has {samples.spec.n_features} features; the network takes "
+                         f"{layers.specs[0].n_in}")
+
+
+def _check_outputs(LayerTable layers, Loss loss):
+    n_outputs = layers.specs[layers.n_layers - 1].n_out
+    if loss.n_outputs != n_outputs:
+        raise ValueError(f"loss {loss.name!r} has {loss.n_outputs} outputs and the network "
+                         f"{n_outputs}; make it with n_outputs={n_outputs}")
 
 
 def loss_and_gradient_of(
@@ -547,27 +561,25 @@ def loss_and_gradient_of(
         Of several outputs the sum, to which the gradient belongs.
     """
     _check_targets(samples, loss)
-    if not params.shape == gradient.shape == (layers.n_params,):
-        raise ValueError(f"params of shape {params.shape} and gradient of shape {gradient.shape} for "
-                         f"a network of {layers.n_params} parameters")
-    if samples.spec.n_features != layers.specs[0].n_in:
-        raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
-    if loss.n_outputs != layers.specs[layers.n_layers - 1].n_out:
-        raise ValueError(f"a loss of {loss.n_outputs} outputs for a network of "
-                         f"{layers.specs[layers.n_layers - 1].n_out}")
+    for name, array in (("params", params), ("out", gradient)):
+        if array.shape != (layers.n_params,):
+            raise ValueError(f"{name} has shape {array.shape}; the network has {layers.n_params} "
+                             "parameters")
+    _check_features(layers, samples)
+    _check_outputs(layers, loss)
     if space.dtype != samples.dtype or space.widths != (
         layers.n_columns, layers.n_slopes, layers.n_blocks
     ):
-        raise ValueError("the scratch was made for another network or dtype")
+        raise ValueError("the scratch was made for another network or dtype; use this one's scratch()")
     cdef:
         TrainingSpec spec
         bint single = samples.dtype == np.float32
     if samples.n_rows == 0:
-        raise ValueError("there are no rows")
+        raise ValueError("X has no rows; give at least one")
     memset(&spec, 0, sizeof(spec))
     _bind(&spec, layers, samples, loss, space)
-    spec.params = <void*> _address(params, samples.dtype)  # read alone
-    spec.gradient = _slots(gradient, samples.dtype)
+    spec.params = <void*> _address(params, samples.dtype, "params")  # read alone
+    spec.gradient = _slots(gradient, samples.dtype, "out")
     spec.batch_rows, spec.step_rows, spec.n_rows = space.capacity, samples.n_rows, samples.n_rows
     spec.n_steps, spec.mean_weight, spec.accumulate = 1, divisor / samples.n_rows, accumulate
     spec.n_threads = min(n_threads, space.most_threads)
@@ -843,10 +855,9 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None, out=N
     raw : ndarray of shape (n_rows, n_outputs)
     """
     if params.dtype != samples.dtype or params.shape != (layers.n_params,):
-        raise TypeError(f"params of shape {params.shape} and dtype {params.dtype} for a network of "
-                        f"{layers.n_params} parameters and samples of {samples.dtype}")
-    if samples.spec.n_features != layers.specs[0].n_in:
-        raise ValueError(f"{samples.spec.n_features} features for {layers.specs[0].n_in} inputs")
+        raise TypeError(f"params must have shape ({layers.n_params},) and the dtype of X, "
+                        f"{samples.dtype}; got {params.shape} and {params.dtype}")
+    _check_features(layers, samples)
     n_rows = samples.n_rows if rows is None else rows.shape[0]
     shape = (n_rows, layers.specs[layers.n_layers - 1].n_out)
     raw = np.empty(shape, samples.dtype) if out is None else out
@@ -855,6 +866,8 @@ def predict_batches(LayerTable layers, params, Samples samples, rows=None, out=N
     if raw.shape != shape or raw.dtype != samples.dtype:
         raise ValueError(f"out must have shape {shape} and dtype {samples.dtype}; got {raw.shape} and "
                          f"{raw.dtype}")
+    if not raw.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous; got strides {raw.strides}")
     if n_rows == 0:
         return raw
     if params.dtype == np.float32:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from html import escape
+from importlib.metadata import metadata
 from itertools import pairwise
 from typing import Any
 
 from sklearn.utils._repr_html.estimator import _VisualBlock
-
-DOCUMENTATION = "https://sklearn-mlp.readthedocs.io/en/latest"
 
 # Layers of the table; of a deeper network the first and the last half of them.
 MOST_LAYERS = 12
@@ -23,11 +22,26 @@ TABLE = (
 )
 
 
-class HTMLMixin:
-    """The HTML representation of the estimators."""
+@cache
+def documentation() -> str:
+    """The address of the documentation, which pyproject.toml says and the installed package knows."""
+    urls = metadata("sklearn-mlp").get_all("Project-URL") or []
+    return str(dict(url.split(", ", 1) for url in urls)["Documentation"])
+
+
+class DocLinkMixin:
+    """The link of a diagram to the page of its class."""
 
     _doc_link_module = "sklearn_mlp"
-    _doc_link_template = DOCUMENTATION + "/generated/{estimator_module}.{estimator_name}.html"
+    _documented_in = "sklearn_mlp"
+
+    @property
+    def _doc_link_template(self) -> str:
+        return f"{documentation()}/generated/{self._documented_in}.{{estimator_name}}.html"
+
+
+class HTMLMixin(DocLinkMixin):
+    """The HTML representation of the estimators."""
 
     def _sk_visual_block_(self) -> Any:
         return _VisualBlock(

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+from scipy.sparse import issparse
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
@@ -228,6 +229,14 @@ class Network:
         """Give the layers these (name, negative slope); the output is the identity if it has none."""
         activations = [(name, float(slope)) for name, slope in activations]
         n_layers = len(self.sizes) - 1
+        if not n_layers - 1 <= len(activations) <= n_layers:
+            raise ValueError(
+                f"activations must have one for each of {n_layers - 1} hidden layers, and may have one "
+                f"for the output; got {activations!r}."
+            )
+        for name, _ in activations:
+            if name not in ACTIVATIONS:
+                raise ValueError(f"activations must be of {sorted(ACTIVATIONS)}; got {name!r}.")
         self.activations = [*activations, ("identity", 0.0)][:n_layers]
         self.layers = LayerTable(self.sizes, self.activations)
 
@@ -306,6 +315,8 @@ class Network:
         scratch : Workspace
             To be used by one thread at a time.
         """
+        if not isinstance(max_batch, Integral) or max_batch < 1:
+            raise ValueError(f"max_batch must be an integer > 0; got {max_batch!r}.")
         n_threads = n_threads_for(self.work(max_batch))
         return Workspace(self.layers, int(max_batch), self.dtype, most_threads=n_threads)
 
@@ -379,8 +390,12 @@ class Network:
         if accumulate and out is None:
             raise ValueError("accumulate=True needs the gradient to add to as out.")
         gradient = empty_vector(self.params.size, self.dtype) if out is None else out
+        if out is not None and not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be an ndarray; got {type(out).__name__}.")
         samples = self._samples(X, y, sample_weight)
-        scratch = self.scratch(min(samples.n_rows, 1024)) if scratch is None else scratch
+        scratch = self.scratch(min(samples.n_rows, 1024) or 1) if scratch is None else scratch
+        if not isinstance(scratch, Workspace):
+            raise TypeError(f"scratch must be what scratch() returns; got {type(scratch).__name__}.")
         divisor = samples.n_rows if sample_weight is None else float(np.sum(sample_weight, dtype=float))
         arguments = (self.layers, self.params, samples, loss, scratch, gradient, divisor, accumulate)
         n_threads = still_available(scratch.most_threads)
@@ -390,6 +405,13 @@ class Network:
             return loss_and_gradient_of(*arguments, n_threads), gradient
 
     def _samples(self, X, y=None, sample_weight=None):
+        for name, array in (("X", X), ("y", y), ("sample_weight", sample_weight)):
+            may_be_other = issparse(array) if name == "X" else array is None
+            if not (may_be_other or isinstance(array, np.ndarray)):
+                raise TypeError(
+                    f"{name} must be an ndarray; got {type(array).__name__}. Use numpy.asarray, or "
+                    "check=True."
+                )
         if X.dtype != self.dtype:
             raise TypeError(f"X is {X.dtype} and the network {self.dtype}; convert it, or check=True.")
         return Samples(X, y, sample_weight)

@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mlp._encode import encode
+from sklearn_mlp._html import DocLinkMixin
 from sklearn_mlp._typing import Array
 
 DTYPES = StrOptions({"float32", "float64"})
@@ -36,8 +37,10 @@ def quantiles(values, q):
     return 4 * np.quantile(values / 4, q)
 
 
-class NumericTransformer(TransformerMixin, BaseEstimator):
+class NumericTransformer(DocLinkMixin, TransformerMixin, BaseEstimator):
     """What the transformers here share: the validation of X, and the dtype of what they return."""
+
+    _documented_in = "sklearn_mlp.preprocessing"
 
     def _validate(self, X, reset):
         # Missing and infinite values have a meaning here, so all are let in.

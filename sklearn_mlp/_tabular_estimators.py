@@ -33,6 +33,7 @@ from sklearn.utils.validation import (
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
+from sklearn_mlp._html import DocLinkMixin
 from sklearn_mlp._report import FitReport
 from sklearn_mlp._serialize import JSONMixin
 from sklearn_mlp._tabular_onnx import TabularONNXMixin
@@ -95,7 +96,7 @@ def _n_epochs(n_rows):
     return int(np.clip(ROWS_SEEN // max(n_rows, 1), LEAST_EPOCHS, MOST_EPOCHS))
 
 
-class BaseTabular(JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
+class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC):
     """What `TabularMLPClassifier` and `TabularMLPRegressor` share."""
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -413,7 +414,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         it is part of the first layer's weights.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
-    weight_decay : float, default=0.1
+    weight_decay : float, default=0.5
         Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
         factor of their rate.
     decay_schedule : {'constant', 'flat_cos'}, default='constant'
@@ -516,7 +517,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         feature_scale: bool | float = True,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
-        weight_decay: float = 0.1,
+        weight_decay: float = 0.5,
         decay_schedule: str = "constant",
         dropout: Rates = 0.15,
         dropout_schedule: str = "constant",
@@ -714,13 +715,13 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         it is part of the first layer's weights.
     beta_1, beta_2 : float, default=0.9 and 0.95
         Decay rates of the moments of 'adamw' and 'adam'.
-    weight_decay : float, default=0.1
+    weight_decay : float, default=0.5
         Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
         factor of their rate.
     decay_schedule : {'constant', 'flat_cos'}, default='constant'
         'flat_cos': the decay of an epoch is `weight_decay` in the first half of training, then goes to
         zero in half a cosine.
-    dropout : float or list of float, default=0.15
+    dropout : float or list of float, default=0.3
         Share of the units of each hidden layer that training leaves out.
     dropout_schedule : {'constant', 'flat_cos'}, default='constant'
         The same for `dropout`.
@@ -815,9 +816,9 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         feature_scale: bool | float = True,
         beta_1: float = 0.9,
         beta_2: float = 0.95,
-        weight_decay: float = 0.1,
+        weight_decay: float = 0.5,
         decay_schedule: str = "constant",
-        dropout: Rates = 0.15,
+        dropout: Rates = 0.3,
         dropout_schedule: str = "constant",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",

@@ -43,6 +43,15 @@ EXPECTED = {
 }
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_files(page):
+    """Those of pages that are read where the repository is browsed; `make doc` checks the others."""
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (TOP / page).read_text("utf-8"))
+    files = [link for link in links if "://" not in link]
+    assert files
+    assert [link for link in files if not (TOP / link).exists()] == []
+
+
 def test_examples_are_found():
     assert {path.stem for path in EXAMPLES} == set(EXPECTED)
 

@@ -1,18 +1,22 @@
 """What a notebook shows of an estimator."""
 
+import inspect
 import re
+import tomllib
 from html.parser import HTMLParser
-from importlib.metadata import metadata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
-from sklearn_mlp._html import DOCUMENTATION, MOST_LAYERS
+import sklearn_mlp
+from sklearn_mlp import MLPClassifier, MLPRegressor, preprocessing
+from sklearn_mlp._html import MOST_LAYERS, documentation
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -64,10 +68,18 @@ def fitted(cls=MLPClassifier, **parameters):
     return cls(**parameters).fit(X, y)
 
 
-def test_the_link_is_to_our_documentation():
-    assert f"Documentation, {DOCUMENTATION}" in metadata("sklearn-mlp").get_all("Project-URL")
-    for cls in (MLPClassifier, MLPRegressor):
-        page = f"{DOCUMENTATION}/generated/sklearn_mlp.{cls.__name__}.html"
+def test_the_address_of_the_documentation_is_that_of_the_project():
+    settings = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    assert documentation() == settings["project"]["urls"]["Documentation"]
+
+
+@pytest.mark.parametrize("module", [sklearn_mlp, preprocessing], ids=lambda module: module.__name__)
+def test_the_link_is_to_our_documentation(module):
+    public = [getattr(module, name) for name in module.__all__]
+    estimators = [cls for cls in public if inspect.isclass(cls) and issubclass(cls, BaseEstimator)]
+    assert len(estimators) == 4
+    for cls in estimators:
+        page = f"{documentation()}/generated/{module.__name__}.{cls.__name__}.html"
         assert cls()._get_doc_link() == page
         assert page in Elements(cls()).links
         assert not any("scikit-learn.org" in link for link in Elements(cls()).links)

@@ -1108,7 +1108,7 @@ def test_non_finite_parameters_are_noticed():
 
 def test_samples_refuse_arrays_that_do_not_fit():
     X = np.zeros((4, 2))
-    with pytest.raises(ValueError, match=r"targets of shape .* for 4 rows"):
+    with pytest.raises(ValueError, match=r"y has shape \(3, 1\) and X 4 rows"):
         Samples(X, np.zeros((3, 1)))
     with pytest.raises(TypeError, match="float32 or float64"):
         Samples(X.astype(int))
@@ -1123,9 +1123,9 @@ def test_a_trainer_refuses_targets_of_the_wrong_kind(loss):
     takes_codes = Loss(loss, 3).takes_codes
     n_targets = 1 if loss == "log_loss" else 3
     wrong = np.ones((4, n_targets), np.float64 if takes_codes else np.int32)
-    with pytest.raises(TypeError, match="as targets"):
+    with pytest.raises(TypeError, match="as y; convert it"):
         full_gradient(network, np.zeros((4, 2)), wrong, loss)
-    with pytest.raises(ValueError, match="targets per row"):
+    with pytest.raises(ValueError, match=r"y has 2 columns; loss .* takes [13]$"):
         full_gradient(network, np.zeros((4, 2)), np.ones((4, 2), wrong.dtype), loss)
 
 

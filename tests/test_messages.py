@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, Network
 from sklearn_mlp._activations import activate, backpropagate
+from sklearn_mlp.losses import Loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -35,7 +36,78 @@ def warm_started():
     return classifier(warm_start=True).fit(X, Y)
 
 
+def gradient(X=np.ones((5, 2)), y=np.ones((5, 3)), **parameters):  # noqa: B008
+    return network().loss_and_gradient(X, y, check=False, **parameters)
+
+
+# Of the low level, which hands arrays to the kernels as they are with check=False.
+UNCHECKED = [
+    (lambda: network().forward([[0.0, 0.0]], check=False), "X must be an ndarray; got list. Use numpy"),
+    (
+        lambda: network().forward(np.ones(2), check=False),
+        r"X must have two dimensions; got shape \(2,\)",
+    ),
+    (lambda: network().forward(np.ones((5, 3)), check=False), "X has 3 features; the network takes 2"),
+    (
+        lambda: network().forward(np.ones((2, 5)).T, check=False),
+        r"X must be C-contiguous and float64; got float64, strides \(8, 40\). Convert",
+    ),
+    (
+        lambda: network().forward(X, out=np.ones((3, 12)).T),
+        r"out must be C-contiguous; got strides \(8, 96\)",
+    ),
+    (lambda: gradient(y=[[1.0] * 3] * 5), "y must be an ndarray; got list"),
+    (lambda: gradient(y=np.ones(5)), r"y must have two dimensions; got shape \(5,\). y.reshape"),
+    (lambda: gradient(y=np.ones((4, 3))), r"y has shape \(4, 3\) and X 5 rows; give as many"),
+    (lambda: gradient(y=np.ones((5, 1))), "y has 1 columns; loss 'squared_error' of 3 outputs takes 3"),
+    (lambda: gradient(y=np.ones((5, 3), "i4")), "'squared_error' takes float64 as y; convert it"),
+    (
+        lambda: gradient(y=np.ones((5, 1), "i8"), loss="log_loss"),
+        "y must be C-contiguous and int32; got int64, .* Convert it",
+    ),
+    (
+        lambda: gradient(y=np.ones((5, 2)), loss=Loss("squared_error", 2)),
+        "has 2 outputs and the network 3; make it with n_outputs=3",
+    ),
+    (lambda: gradient(sample_weight=np.ones(4)), r"sample_weight has shape \(4,\) and X 5 rows"),
+    (
+        lambda: gradient(sample_weight=np.ones((5, 1))),
+        r"sample_weight must have one dimension; got shape \(5, 1\)",
+    ),
+    (lambda: gradient(np.ones((0, 2)), np.ones((0, 3))), "X has no rows; give at least one"),
+    (lambda: gradient(out=[0.0]), "out must be an ndarray; got list"),
+    (lambda: gradient(out=np.ones(3)), r"out has shape \(3,\); the network has 21 parameters"),
+    (lambda: gradient(out=np.ones(42)[::2]), "out must be C-contiguous and float64; .* Convert it"),
+    (
+        lambda: gradient(out=np.broadcast_to(0.0, (21,))),
+        "out is written to and read-only; pass a copy",
+    ),
+    (lambda: gradient(scratch=7), r"scratch must be what scratch\(\) returns; got int"),
+    (
+        lambda: gradient(scratch=Network.from_sizes([2, 4, 3]).scratch(5)),
+        r"made for another network or dtype; use this one's scratch\(\)",
+    ),
+    (lambda: network().scratch(0), "max_batch must be an integer > 0; got 0"),
+    (
+        lambda: network().set_activations([]),
+        r"one for each of 1 hidden layers, and may have one for the output; got \[\]",
+    ),
+    (
+        lambda: network().set_activations([("relu", 0)] * 3),
+        r"one for each of 1 hidden layers, .* got \[\('relu', 0.0\), .*\]",
+    ),
+    (
+        lambda: network().set_activations([("softmax", 0)]),
+        r"activations must be of \['elu', .*\]; got 'softmax'",
+    ),
+    (
+        lambda: network().layers_with_dropout([0.5, 0.5]),
+        r"a rate in \[0, 1\) for each hidden layer of \[2, 3, 3\]; got \[0.5, 0.5\]",
+    ),
+]
+
 CASES = [
+    *UNCHECKED,
     (
         lambda: activate("tanh", np.ones((2, 3)), np.ones(4)),
         "4 intercepts for 3 units; give one for each",
