@@ -100,6 +100,34 @@ ROWS_DECLARE_LOG_LOSS(double)
 ROWS_DECLARE_SUM(float)
 ROWS_DECLARE_SUM(double)
 
+/* Of `count` entries of a sparse row, values at the indices of rows of a table, (any, n): out += the sum of
+   value * row; and the reverse, each row of the table from `low` to `high` += value * x. Rows are fetched some
+   entries ahead, for they are anywhere in memory. */
+#define ROWS_GATHER_ARGUMENTS(T)                                                                   \
+    const T *restrict values, const int32_t *restrict indices, ptrdiff_t count,                    \
+        const T *restrict table, ptrdiff_t n, T *restrict out
+#define ROWS_SCATTER_ARGUMENTS(T)                                                                  \
+    const T *restrict values, const int32_t *restrict indices, ptrdiff_t count, ptrdiff_t low,     \
+        ptrdiff_t high, const T *restrict x, ptrdiff_t n, T *restrict table
+#define ROWS_DECLARE_SPARSE(T)                                                                     \
+    void rows_gather_##T##_portable(ROWS_GATHER_ARGUMENTS(T)),                                     \
+        rows_gather_##T##_avx2(ROWS_GATHER_ARGUMENTS(T)),                                          \
+        rows_gather_##T##_avx512(ROWS_GATHER_ARGUMENTS(T)),                                        \
+        rows_scatter_##T##_portable(ROWS_SCATTER_ARGUMENTS(T)),                                    \
+        rows_scatter_##T##_avx2(ROWS_SCATTER_ARGUMENTS(T)),                                        \
+        rows_scatter_##T##_avx512(ROWS_SCATTER_ARGUMENTS(T));                                      \
+    static inline void rows_gather_##T(int level, ROWS_GATHER_ARGUMENTS(T))                        \
+    {                                                                                              \
+        SETS_CHOOSE(rows_gather_##T, level)(values, indices, count, table, n, out);                \
+    }                                                                                              \
+    static inline void rows_scatter_##T(int level, ROWS_SCATTER_ARGUMENTS(T))                      \
+    {                                                                                              \
+        SETS_CHOOSE(rows_scatter_##T, level)(values, indices, count, low, high, x, n, table);      \
+    }
+
+ROWS_DECLARE_SPARSE(float)
+ROWS_DECLARE_SPARSE(double)
+
 #define ROWS_DEFINE_EXP(T, set, function)                                                          \
     void rows_exp_##T##_##set(T *x, ptrdiff_t n)                                                   \
     {                                                                                              \
@@ -175,6 +203,39 @@ ROWS_DECLARE_SUM(double)
         }                                                                                          \
     }
 
+/* How many entries ahead, and the lines of n values. */
+#define ROWS_AHEAD 5
+#ifdef __GNUC__
+#define ROWS_FETCH(row, n)                                                                         \
+    for (ptrdiff_t j = 0; j < (n); j += 64 / (ptrdiff_t) sizeof(*(row)))                           \
+        __builtin_prefetch((row) + j);
+#else
+#define ROWS_FETCH(row, n) ;
+#endif
+
+#define ROWS_DEFINE_SPARSE(T, set)                                                                 \
+    void rows_gather_##T##_##set(ROWS_GATHER_ARGUMENTS(T))                                         \
+    {                                                                                              \
+        for (ptrdiff_t e = 0; e < count; e++) {                                                    \
+            const T *row = table + indices[e] * n, value = values[e];                              \
+            if (e + ROWS_AHEAD < count)                                                            \
+                ROWS_FETCH(table + indices[e + ROWS_AHEAD] * n, n)                                 \
+            for (ptrdiff_t j = 0; j < n; j++)                                                      \
+                out[j] += value * row[j];                                                          \
+        }                                                                                          \
+    }                                                                                              \
+    void rows_scatter_##T##_##set(ROWS_SCATTER_ARGUMENTS(T))                                       \
+    {                                                                                              \
+        for (ptrdiff_t e = 0; e < count; e++) {                                                    \
+            T *row = table + indices[e] * n, value = values[e];                                    \
+            if (e + ROWS_AHEAD < count)                                                            \
+                ROWS_FETCH(table + indices[e + ROWS_AHEAD] * n, n)                                 \
+            if (low <= indices[e] && indices[e] < high)                                            \
+                for (ptrdiff_t j = 0; j < n; j++)                                                  \
+                    row[j] += value * x[j];                                                        \
+        }                                                                                          \
+    }
+
 /* Some columns at a time, whose sums stay in registers. */
 #define ROWS_SUM_COLUMNS(T, columns)                                                               \
     for (; j + columns <= n; j += columns) {                                                       \
@@ -243,6 +304,8 @@ ROWS_DECLARE_SUM(double)
     ROWS_DEFINE_EXP(double, set, vm_exp)                                                           \
     ROWS_DEFINE_LOG_LOSS(float, set, vm_expf)                                                      \
     ROWS_DEFINE_LOG_LOSS(double, set, vm_exp)                                                      \
+    ROWS_DEFINE_SPARSE(float, set)                                                                 \
+    ROWS_DEFINE_SPARSE(double, set)                                                                \
     ROWS_DEFINE_SUM(float, set)                                                                    \
     ROWS_DEFINE_SUM(double, set)                                                                   \
     const rows_float rows_float_##set[] = {ROWS(ROWS_ENTRY_FLOAT)};                                \
