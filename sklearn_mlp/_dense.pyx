@@ -41,6 +41,16 @@ cdef extern from "_rows.h" nogil:
                         bint accumulate)
     void rows_sum_double(int level, const double* x, Py_ssize_t n_rows, Py_ssize_t n, double* total,
                          bint accumulate)
+    void rows_gather_float(int level, const float* values, const int32_t* indices, Py_ssize_t count,
+                           const float* table, Py_ssize_t n, float* out)
+    void rows_gather_double(int level, const double* values, const int32_t* indices, Py_ssize_t count,
+                            const double* table, Py_ssize_t n, double* out)
+    void rows_scatter_float(int level, const float* values, const int32_t* indices, Py_ssize_t count,
+                            Py_ssize_t low, Py_ssize_t high, const float* x, Py_ssize_t n,
+                            float* table)
+    void rows_scatter_double(int level, const double* values, const int32_t* indices, Py_ssize_t count,
+                             Py_ssize_t low, Py_ssize_t high, const double* x, Py_ssize_t n,
+                             double* table)
 
 cdef:
     bint CALLS_BLAS = INSTRUCTION_SET == "portable"
@@ -188,21 +198,21 @@ cdef void apply_sparse_layer(
     floating* slopes,   # OUT, the same, where not NULL
 ) noexcept nogil:
     cdef:
-        Py_ssize_t i, j, row, n_out = layer.n_out
-        int64_t entry
+        Py_ssize_t i, row, n_out = layer.n_out
+        int64_t start, count
         const floating* values = <const floating*> samples.values
-        const floating* weights
-        floating* out
-        floating value
+        const floating* weights = params + layer.weights
     memset(outputs, 0, n_rows * n_out * sizeof(floating))
     for i in range(n_rows):
         row = row_at(rows, first, i)
-        out = outputs + i * n_out
-        for entry in range(samples.indptr[row], samples.indptr[row + 1]):
-            weights = params + layer.weights + samples.indices[entry] * n_out
-            value = values[entry]
-            for j in range(n_out):
-                out[j] = out[j] + value * weights[j]
+        start = samples.indptr[row]
+        count = samples.indptr[row + 1] - start
+        if floating is float:
+            rows_gather_float(set_level, values + start, samples.indices + start, count, weights,
+                              n_out, outputs + i * n_out)
+        else:
+            rows_gather_double(set_level, values + start, samples.indices + start, count, weights,
+                               n_out, outputs + i * n_out)
     add_intercepts_and_activate(layer.activation, layer.negative_slope, outputs, slopes,
                                 params + layer.intercepts, n_rows, n_out)
 
@@ -217,24 +227,22 @@ cdef void sparse_weight_gradient(
 ) noexcept nogil:
     """The gradient of the weights of features `low` to `high`, by all rows of a batch."""
     cdef:
-        Py_ssize_t i, j, row, n_out = layer.n_out
-        int64_t entry
-        int32_t feature
+        Py_ssize_t i, row, n_out = layer.n_out
+        int64_t start, count
         const floating* values = <const floating*> samples.values
         const floating* d = <const floating*> space.deltas + space.capacity * layer.column
-        floating* g
-        floating value
     if not accumulate:
         memset(gradient + low * n_out, 0, (high - low) * n_out * sizeof(floating))
     for i in range(n_rows):
         row = row_at(rows, first, i)
-        for entry in range(samples.indptr[row], samples.indptr[row + 1]):
-            feature = samples.indices[entry]
-            if low <= feature < high:
-                g = gradient + feature * n_out
-                value = values[entry]
-                for j in range(n_out):
-                    g[j] = g[j] + value * d[i * n_out + j]
+        start = samples.indptr[row]
+        count = samples.indptr[row + 1] - start
+        if floating is float:
+            rows_scatter_float(set_level, values + start, samples.indices + start, count, low, high,
+                               d + i * n_out, n_out, gradient)
+        else:
+            rows_scatter_double(set_level, values + start, samples.indices + start, count, low, high,
+                                d + i * n_out, n_out, gradient)
 
 
 cdef void _drop_units(

@@ -101,28 +101,25 @@ def shuffle(random_state, Py_ssize_t[::1] rows):
 
 
 cdef void _shuffle(bitgen_t* generator, Py_ssize_t[::1] rows) noexcept nogil:
+    """From the last place to the second: swap with one of 0 to i, masked bits that are drawn again where
+    too large. Then a row swaps with itself and i stays, which costs less than a branch mispredicted."""
     cdef:
-        Py_ssize_t i
-        uint64_t j, mask
+        uint64_t i = max(rows.shape[0], 1) - 1, j, mask = i
         Py_ssize_t swapped
+        int shift
         Py_ssize_t* row = &rows[0]
-    for i in range(rows.shape[0] - 1, 0, -1):
-        mask = <uint64_t> i
-        mask |= mask >> 1
-        mask |= mask >> 2
-        mask |= mask >> 4
-        mask |= mask >> 8
-        mask |= mask >> 16
-        mask |= mask >> 32
-        j = i + 1
-        while j > <uint64_t> i:  # numbers from 0 to i: masked bits, drawn again where too large
-            if mask <= <uint64_t> 0xFFFFFFFF:
-                j = generator.next_uint32(generator.state) & mask
-            else:
-                j = generator.next_uint64(generator.state) & mask
+    for shift in range(6):
+        mask |= mask >> (1 << shift)
+    while i > 0:
+        if mask <= <uint64_t> 0xFFFFFFFF:
+            j = generator.next_uint32(generator.state) & mask
+        else:
+            j = generator.next_uint64(generator.state) & mask
         swapped = row[i]
-        row[i] = row[j]
-        row[j] = swapped
+        row[i] = row[min(i, j)]
+        row[min(i, j)] = swapped
+        i -= j <= i
+        mask >>= i <= mask >> 1
 
 
 def largest_team():

@@ -17,6 +17,7 @@
 #define WIDTH (WIDEST * LANES)
 #define LINE ((int) (64 / sizeof(REAL)))
 #define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
+#define FETCH_FROM 400000 /* bytes of B that do not stay in the second-level cache beside A */
 #define MOST_FEW 3
 #define DEEP 64
 #define UNROLL _Pragma("GCC unroll 16")
@@ -72,16 +73,23 @@ INLINE void NAME(tile)(
         NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc, accumulate);  \
         break;
 
-/* The tiles of m rows along a panel. Tile i of A begins at a + i * tile. */
+/* The tiles of m rows along a panel. Tile i of A begins at a + i * tile. Meanwhile `ahead_rows` rows of the
+   next panel are fetched. */
 #define TILES_OF(name, vectors_)                                                                   \
     static __attribute__((noinline)) void NAME(name)(                                              \
         ptrdiff_t m, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column, \
-        ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate) \
+        ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate, \
+        const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t ahead_rows)                             \
     {                                                                                              \
         enum { vectors = vectors_ };                                                               \
-        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc)                                   \
+        ptrdiff_t share = ahead_rows * ROWS / m + 1;                                               \
+        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc) {                                 \
+            for (ptrdiff_t p = 0; p < share && ahead_rows > 0; p++, ahead_rows--, ahead += ahead_step) \
+                for (int v = 0; v < 2 * LANES; v += LINE)                                          \
+                    __builtin_prefetch(ahead + v);                                                 \
             NAME(tile)(ROWS, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc,        \
                        accumulate);                                                                \
+        }                                                                                          \
         switch (m) { LAST_ROWS(CASE) }                                                             \
     }
 
@@ -93,7 +101,8 @@ TILES_OF(widest_tiles, WIDEST)
 
 typedef void (*NAME(tiles_function))(
     ptrdiff_t m, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
-    ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate);
+    ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate,
+    const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t ahead_rows);
 
 static NAME(tiles_function) NAME(tiles_of)(ptrdiff_t vectors)
 {
@@ -112,8 +121,6 @@ static void NAME(pack_rows)(
         for (ptrdiff_t p = 0; p < depth; p++, b += ldb, panel += 2 * LANES) {
             STORE(panel, LOAD(b));
             STORE(panel + LANES, LOAD(b + LANES));
-            for (int v = 0; v < 2 * LANES; v += LINE) /* the next panel's row, into the second-level cache */
-                __builtin_prefetch(b + 2 * LANES + v, 0, 2);
         }
         return;
     }
@@ -168,6 +175,7 @@ static void NAME(multiply_block)(
     int accumulate)
 {
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
+    ptrdiff_t bytes = depth * n * (ptrdiff_t) sizeof(REAL);
     int whole = b_column == 1 && depth * b_row * (ptrdiff_t) sizeof(REAL) <= IN_PLACE;
     for (ptrdiff_t j = 0, columns; j < n; j += columns) {
         ptrdiff_t left = (n - j + LANES - 1) / LANES;
@@ -182,7 +190,8 @@ static void NAME(multiply_block)(
         else
             NAME(pack_columns)(b + j * b_column, b_column, depth, columns, packed, step);
         NAME(tiles_of)(vectors)(m, (int) ((columns - 1) % LANES + 1), depth, a, a_row, a_column, tile,
-                                panel, step, c + j, ldc, accumulate);
+                                panel, step, c + j, ldc, accumulate, b + j + columns, b_row,
+                                b_column == 1 && bytes > FETCH_FROM && j + columns < n ? depth : 0);
     }
 }
 
@@ -383,6 +392,7 @@ void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 #undef WIDTH
 #undef LINE
 #undef BLOCK_ROWS
+#undef FETCH_FROM
 #undef MOST_FEW
 #undef DEEP
 #undef UNROLL

@@ -29,9 +29,23 @@ from sklearn_mlp._blas import INSTRUCTION_LEVEL
 cdef extern from "_rows.h" nogil:
     void rows_exp_float(int level, float* x, Py_ssize_t n)
     void rows_exp_double(int level, double* x, Py_ssize_t n)
+    enum:
+        ROWS_AT_ONCE
+    ctypedef void (*rows_log_loss_float)(
+        const float* z, const int32_t* y, Py_ssize_t n_rows, Py_ssize_t k, float share, float rest,
+        const float* factor, float* delta, float* largest, float* total, float* proba
+    ) noexcept nogil
+    ctypedef void (*rows_log_loss_double)(
+        const double* z, const int32_t* y, Py_ssize_t n_rows, Py_ssize_t k, double share, double rest,
+        const double* factor, double* delta, double* largest, double* total, double* proba
+    ) noexcept nogil
+    rows_log_loss_float rows_log_loss_of_float(int level)
+    rows_log_loss_double rows_log_loss_of_double(int level)
 
 cdef:
     int set_level = INSTRUCTION_LEVEL
+    rows_log_loss_float single_log_loss = rows_log_loss_of_float(INSTRUCTION_LEVEL)
+    rows_log_loss_double double_log_loss = rows_log_loss_of_double(INSTRUCTION_LEVEL)
     double LARGE = 1e290  # a product from which another factor might be too many
 
 cdef enum:
@@ -210,10 +224,10 @@ cdef inline double _clipped(double value, floating like) noexcept nogil:
     return eps if value < eps else value  # -log(1 - eps) rounds to eps
 
 
-cdef inline bint _is_clipped(floating part, floating total) noexcept nogil:
-    """Whether the probability part / total may be one that is clipped."""
-    cdef floating bound = 2 * (FLT_EPSILON if floating is float else DBL_EPSILON) * total
-    return part < bound or total - part < bound
+cdef inline bint _is_clipped(floating proba) noexcept nogil:
+    """Whether a probability may be one that is clipped."""
+    cdef floating bound = 2 * (FLT_EPSILON if floating is float else DBL_EPSILON)
+    return proba < bound or 1 - proba < bound
 
 
 cdef inline floating _largest(const floating* z, Py_ssize_t k) noexcept nogil:
@@ -230,15 +244,8 @@ cdef void _exponentials(
     int code, const floating* raw, Py_ssize_t n_rows, Py_ssize_t k, floating* e,
 ) noexcept nogil:
     """Fill `e` with the exponentials that the loss of each row is made of, if it is made of any."""
-    cdef:
-        Py_ssize_t i, j
-        floating largest
-    if code == LOG_LOSS:
-        for i in range(n_rows):
-            largest = _largest(raw + i * k, k)
-            for j in range(k):
-                e[i * k + j] = raw[i * k + j] - largest
-    elif code == BINARY_LOG_LOSS:
+    cdef Py_ssize_t i
+    if code == BINARY_LOG_LOSS:
         for i in range(n_rows * k):
             e[i] = raw[i] if raw[i] < 0 else -raw[i]
     elif code == POISSON:
@@ -353,32 +360,65 @@ cdef inline double _binary_log_loss(
     return value
 
 
-cdef inline double _log_loss(
-    const floating* z, int32_t y, Py_ssize_t k, double smoothing, floating* delta,
-    double* product,  # IN and OUT: takes a factor whose logarithm belongs to the value; or NULL
+cdef double _log_losses(
+    const LossSpec* loss, const floating* raw, const int32_t* codes, const floating* weights,
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, double scale, floating* delta,
 ) noexcept nogil:
-    """log(sum(exp(z))) - t.z; delta is softmax(z) - t. t is the one-hot row of y times
-    1 - smoothing, plus smoothing / k."""
+    """`loss_and_delta` of the log loss, log(sum(exp(z))) - t.z: delta is softmax(z) - t. t is the one-hot
+    row of y times 1 - smoothing, plus smoothing / k."""
+    cdef:
+        Py_ssize_t start = 0, n, i, k = loss.n_outputs
+        double product = 1  # of sums of exponentials, so that one logarithm serves many rows
+        double value, sums = 0, smoothing = loss.parameter
+        floating share = <floating> (smoothing / k), rest = <floating> (1 - smoothing)
+        floating[ROWS_AT_ONCE] factors
+        floating[ROWS_AT_ONCE] largest
+        floating[ROWS_AT_ONCE] total
+        floating[ROWS_AT_ONCE] proba
+        int32_t[ROWS_AT_ONCE] y
+        const floating* z
+    for i in range(ROWS_AT_ONCE):
+        factors[i] = <floating> scale
+    while start < n_rows:
+        n = min(ROWS_AT_ONCE, n_rows - start)
+        for i in range(n):
+            y[i] = codes[row_at(rows, first, start + i)]
+            if weights is not NULL:
+                factors[i] = <floating> (scale * weights[row_at(rows, first, start + i)])
+        if floating is float:
+            single_log_loss(raw + start * k, y, n, k, share, rest, factors, delta + start * k, largest,
+                            total, proba)
+        else:
+            double_log_loss(raw + start * k, y, n, k, share, rest, factors, delta + start * k, largest,
+                            total, proba)
+        for i in range(n):
+            z = raw + (start + i) * k
+            value = <double> largest[i] - z[y[i]]
+            if weights is NULL and not _is_clipped(proba[i]):
+                product *= total[i]
+            else:
+                value += log(<double> total[i])
+                value = _clipped(value, share) if smoothing == 0 else value
+            if smoothing > 0:
+                value += _smoothed_part(z, z[y[i]], k, smoothing)
+            if weights is not NULL:
+                value *= weights[row_at(rows, first, start + i)]
+            sums += value
+            if product > LARGE:
+                sums += log(product)
+                product = 1
+        start += n
+    return sums + log(product)
+
+
+cdef double _smoothed_part(const floating* z, floating of_class, Py_ssize_t k, double smoothing
+                           ) noexcept nogil:
     cdef:
         Py_ssize_t j
-        floating largest = _largest(z, k), total = 0, share = <floating> (smoothing / k)
-        double value = <double> largest - z[y], distance = 0
+        double distance = 0
     for j in range(k):
-        total += delta[j]
-    if product is not NULL and not _is_clipped(delta[y], total):
-        product[0] *= total
-    else:
-        value += log(<double> total)
-        value = _clipped(value, total) if smoothing == 0 else value
-    if smoothing > 0:
-        for j in range(k):
-            distance += <double> z[y] - z[j]
-        value += smoothing / k * distance
-    total = 1 / total
-    for j in range(k):
-        delta[j] = delta[j] * total - share
-    delta[y] -= <floating> (1 - smoothing)
-    return value
+        distance += <double> of_class - z[j]
+    return smoothing / k * distance
 
 
 cdef double loss_and_delta(
@@ -396,20 +436,15 @@ cdef double loss_and_delta(
         const floating* numbers = <const floating*> targets
         const int32_t* codes = <const int32_t*> targets
         double value, total = 0
-        double product = 1  # of sums of exponentials, so that one logarithm serves many rows
         floating factor = <floating> scale
         floating* d
+    if loss.code == LOG_LOSS:
+        return _log_losses(loss, raw, codes, weights, rows, first, n_rows, scale, delta)
     _exponentials(loss.code, raw, n_rows, k, delta)
     for i in range(n_rows):
         row = row_at(rows, first, i)
         d = delta + i * k
-        if loss.code == LOG_LOSS:
-            value = _log_loss(raw + i * k, codes[row], k, loss.parameter, d,
-                              &product if weights is NULL else NULL)
-            if product > LARGE:
-                total += log(product)
-                product = 1
-        elif loss.code == BINARY_LOG_LOSS:
+        if loss.code == BINARY_LOG_LOSS:
             value = _binary_log_loss(raw + i * k, codes + row * k, k, loss.parameter, d)
         elif loss.code == POISSON:
             value = _poisson(raw + i * k, numbers + row * k, k, d)
@@ -427,7 +462,7 @@ cdef double loss_and_delta(
         for j in range(k):
             d[j] = d[j] * factor
         total += value
-    return total + log(product)
+    return total
 
 
 cdef void _softmax(floating* row, Py_ssize_t k) noexcept nogil:

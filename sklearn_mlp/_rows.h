@@ -64,6 +64,28 @@ ROWS_DECLARE(double)
 ROWS_DECLARE_EXP(float)
 ROWS_DECLARE_EXP(double)
 
+/* The log loss of up to ROWS_AT_ONCE rows of k scores z and one class y each. Of each row: the largest score,
+   the sum of exp(z - largest), the probability of y, and delta = (softmax(z) - share - rest * onehot(y)) *
+   factor. Where there are no more than ROWS_MOST_CLASSES, a vector has the same class of many rows. */
+#define ROWS_AT_ONCE 16
+#define ROWS_MOST_CLASSES 32
+#define ROWS_LOG_LOSS_ARGUMENTS(T)                                                                 \
+    const T *restrict z, const int32_t *restrict y, ptrdiff_t n_rows, ptrdiff_t k, T share, T rest, \
+        const T *restrict factor, T *restrict delta, T *restrict largest, T *restrict total,       \
+        T *restrict proba
+#define ROWS_DECLARE_LOG_LOSS(T)                                                                   \
+    typedef void (*rows_log_loss_##T)(ROWS_LOG_LOSS_ARGUMENTS(T));                                 \
+    void rows_log_loss_##T##_portable(ROWS_LOG_LOSS_ARGUMENTS(T)),                                 \
+        rows_log_loss_##T##_avx2(ROWS_LOG_LOSS_ARGUMENTS(T)),                                      \
+        rows_log_loss_##T##_avx512(ROWS_LOG_LOSS_ARGUMENTS(T));                                    \
+    static inline rows_log_loss_##T rows_log_loss_of_##T(int level)                                \
+    {                                                                                              \
+        return SETS_CHOOSE(rows_log_loss_##T, level);                                              \
+    }
+
+ROWS_DECLARE_LOG_LOSS(float)
+ROWS_DECLARE_LOG_LOSS(double)
+
 /* total (+)= the sum of the rows of x, (n_rows, n): the gradient of intercepts. */
 #define ROWS_SUM_ARGUMENTS(T)                                                                      \
     const T *restrict x, ptrdiff_t n_rows, ptrdiff_t n, T *restrict total, int accumulate
@@ -78,11 +100,140 @@ ROWS_DECLARE_EXP(double)
 ROWS_DECLARE_SUM(float)
 ROWS_DECLARE_SUM(double)
 
+/* Of `count` entries of a sparse row, values at the indices of rows of a table, (any, n): out += the sum of
+   value * row; and the reverse, each row of the table from `low` to `high` += value * x. Rows are fetched some
+   entries ahead, for they are anywhere in memory. */
+#define ROWS_GATHER_ARGUMENTS(T)                                                                   \
+    const T *restrict values, const int32_t *restrict indices, ptrdiff_t count,                    \
+        const T *restrict table, ptrdiff_t n, T *restrict out
+#define ROWS_SCATTER_ARGUMENTS(T)                                                                  \
+    const T *restrict values, const int32_t *restrict indices, ptrdiff_t count, ptrdiff_t low,     \
+        ptrdiff_t high, const T *restrict x, ptrdiff_t n, T *restrict table
+#define ROWS_DECLARE_SPARSE(T)                                                                     \
+    void rows_gather_##T##_portable(ROWS_GATHER_ARGUMENTS(T)),                                     \
+        rows_gather_##T##_avx2(ROWS_GATHER_ARGUMENTS(T)),                                          \
+        rows_gather_##T##_avx512(ROWS_GATHER_ARGUMENTS(T)),                                        \
+        rows_scatter_##T##_portable(ROWS_SCATTER_ARGUMENTS(T)),                                    \
+        rows_scatter_##T##_avx2(ROWS_SCATTER_ARGUMENTS(T)),                                        \
+        rows_scatter_##T##_avx512(ROWS_SCATTER_ARGUMENTS(T));                                      \
+    static inline void rows_gather_##T(int level, ROWS_GATHER_ARGUMENTS(T))                        \
+    {                                                                                              \
+        SETS_CHOOSE(rows_gather_##T, level)(values, indices, count, table, n, out);                \
+    }                                                                                              \
+    static inline void rows_scatter_##T(int level, ROWS_SCATTER_ARGUMENTS(T))                      \
+    {                                                                                              \
+        SETS_CHOOSE(rows_scatter_##T, level)(values, indices, count, low, high, x, n, table);      \
+    }
+
+ROWS_DECLARE_SPARSE(float)
+ROWS_DECLARE_SPARSE(double)
+
 #define ROWS_DEFINE_EXP(T, set, function)                                                          \
     void rows_exp_##T##_##set(T *x, ptrdiff_t n)                                                   \
     {                                                                                              \
         for (ptrdiff_t i = 0; i < n; i++)                                                          \
             x[i] = function(x[i]);                                                                 \
+    }
+
+/* A loop to become vectors, which GCC would otherwise sometimes unroll first. */
+#ifdef __GNUC__
+#define ROWS_LANES _Pragma("GCC unroll 1") for (int i = 0; i < ROWS_AT_ONCE; i++)
+#else
+#define ROWS_LANES for (int i = 0; i < ROWS_AT_ONCE; i++)
+#endif
+
+#define ROWS_DEFINE_LOG_LOSS(T, set, function)                                                     \
+    static void many_classes_##T(ROWS_LOG_LOSS_ARGUMENTS(T))                                       \
+    {                                                                                              \
+        for (ptrdiff_t i = 0; i < n_rows; i++, z += k, delta += k) {                               \
+            T most = z[0], sum = 0, inverse;                                                       \
+            for (ptrdiff_t j = 1; j < k; j++)                                                      \
+                most = z[j] > most ? z[j] : most;                                                  \
+            for (ptrdiff_t j = 0; j < k; j++)                                                      \
+                delta[j] = function(z[j] - most);                                                  \
+            for (ptrdiff_t j = 0; j < k; j++)                                                      \
+                sum += delta[j];                                                                   \
+            inverse = 1 / sum;                                                                     \
+            largest[i] = most, total[i] = sum, proba[i] = delta[y[i]] * inverse;                   \
+            for (ptrdiff_t j = 0; j < k; j++)                                                      \
+                delta[j] = (delta[j] * inverse - share) * factor[i];                               \
+            delta[y[i]] = (proba[i] - share - rest) * factor[i];                                   \
+        }                                                                                          \
+    }                                                                                              \
+    void rows_log_loss_##T##_##set(ROWS_LOG_LOSS_ARGUMENTS(T))                                     \
+    {                                                                                              \
+        T block[ROWS_MOST_CLASSES * ROWS_AT_ONCE], most[ROWS_AT_ONCE], sum[ROWS_AT_ONCE] = {0};    \
+        T scale[ROWS_AT_ONCE] = {0};                                                               \
+        int32_t start[ROWS_AT_ONCE] = {0}; /* lanes beyond n_rows repeat the first row */          \
+        if (k > ROWS_MOST_CLASSES) {                                                               \
+            many_classes_##T(z, y, n_rows, k, share, rest, factor, delta, largest, total, proba);  \
+            return;                                                                                \
+        }                                                                                          \
+        for (int i = 0; i < n_rows; i++)                                                           \
+            start[i] = i * (int32_t) k, scale[i] = factor[i];                                      \
+        for (ptrdiff_t j = 0; j < k; j++)                                                          \
+            ROWS_LANES block[j * ROWS_AT_ONCE + i] = z[start[i] + j];                              \
+        ROWS_LANES most[i] = z[start[i]];                                                          \
+        for (ptrdiff_t j = 1; j < k; j++)                                                          \
+            ROWS_LANES                                                                             \
+            {                                                                                      \
+                T x = block[j * ROWS_AT_ONCE + i];                                                 \
+                most[i] = x > most[i] ? x : most[i];                                               \
+            }                                                                                      \
+        for (ptrdiff_t j = 0; j < k; j++)                                                          \
+            ROWS_LANES                                                                             \
+            {                                                                                      \
+                T e = function(block[j * ROWS_AT_ONCE + i] - most[i]);                             \
+                block[j * ROWS_AT_ONCE + i] = e;                                                   \
+                sum[i] += e;                                                                       \
+            }                                                                                      \
+        for (int i = 0; i < n_rows; i++) {                                                         \
+            largest[i] = most[i], total[i] = sum[i];                                               \
+            proba[i] = block[y[i] * ROWS_AT_ONCE + i] * (1 / sum[i]);                              \
+        }                                                                                          \
+        ROWS_LANES sum[i] = 1 / sum[i];                                                            \
+        for (ptrdiff_t j = 0; j < k; j++)                                                          \
+            ROWS_LANES                                                                             \
+            block[j * ROWS_AT_ONCE + i] = (block[j * ROWS_AT_ONCE + i] * sum[i] - share) * scale[i]; \
+        for (int i = 0; i < n_rows; i++, delta += k) {                                             \
+            const T *from = block + i;                                                             \
+            for (ptrdiff_t j = 0; j < k; j++, from += ROWS_AT_ONCE)                                \
+                delta[j] = *from;                                                                  \
+            delta[y[i]] = (proba[i] - share - rest) * factor[i];                                   \
+        }                                                                                          \
+    }
+
+/* How many entries ahead, and the lines of n values. */
+#define ROWS_AHEAD 5
+#ifdef __GNUC__
+#define ROWS_FETCH(row, n)                                                                         \
+    for (ptrdiff_t j = 0; j < (n); j += 64 / (ptrdiff_t) sizeof(*(row)))                           \
+        __builtin_prefetch((row) + j);
+#else
+#define ROWS_FETCH(row, n) ;
+#endif
+
+#define ROWS_DEFINE_SPARSE(T, set)                                                                 \
+    void rows_gather_##T##_##set(ROWS_GATHER_ARGUMENTS(T))                                         \
+    {                                                                                              \
+        for (ptrdiff_t e = 0; e < count; e++) {                                                    \
+            const T *row = table + indices[e] * n, value = values[e];                              \
+            if (e + ROWS_AHEAD < count)                                                            \
+                ROWS_FETCH(table + indices[e + ROWS_AHEAD] * n, n)                                 \
+            for (ptrdiff_t j = 0; j < n; j++)                                                      \
+                out[j] += value * row[j];                                                          \
+        }                                                                                          \
+    }                                                                                              \
+    void rows_scatter_##T##_##set(ROWS_SCATTER_ARGUMENTS(T))                                       \
+    {                                                                                              \
+        for (ptrdiff_t e = 0; e < count; e++) {                                                    \
+            T *row = table + indices[e] * n, value = values[e];                                    \
+            if (e + ROWS_AHEAD < count)                                                            \
+                ROWS_FETCH(table + indices[e + ROWS_AHEAD] * n, n)                                 \
+            if (low <= indices[e] && indices[e] < high)                                            \
+                for (ptrdiff_t j = 0; j < n; j++)                                                  \
+                    row[j] += value * x[j];                                                        \
+        }                                                                                          \
     }
 
 /* Some columns at a time, whose sums stay in registers. */
@@ -151,6 +302,10 @@ ROWS_DECLARE_SUM(double)
     ROWS(ROWS_DOUBLE)                                                                              \
     ROWS_DEFINE_EXP(float, set, vm_expf)                                                           \
     ROWS_DEFINE_EXP(double, set, vm_exp)                                                           \
+    ROWS_DEFINE_LOG_LOSS(float, set, vm_expf)                                                      \
+    ROWS_DEFINE_LOG_LOSS(double, set, vm_exp)                                                      \
+    ROWS_DEFINE_SPARSE(float, set)                                                                 \
+    ROWS_DEFINE_SPARSE(double, set)                                                                \
     ROWS_DEFINE_SUM(float, set)                                                                    \
     ROWS_DEFINE_SUM(double, set)                                                                   \
     const rows_float rows_float_##set[] = {ROWS(ROWS_ENTRY_FLOAT)};                                \

@@ -75,7 +75,7 @@ STEPS_DECLARE(double)
         (void) rest_2, (void) root, (void) kept, (void) nesterov;                                  \
     }
 
-#define STEPS_LANES 16
+#define STEPS_LANES 32
 
 #define STEPS_SQUARES(T, set)                                                                      \
     double squares_##T##_##set(const T *x, ptrdiff_t n)                                            \
