@@ -15,7 +15,8 @@ Parts, each printed as a table in Markdown:
 - anchors: California, with the eight columns of scikit-learn's `fetch_california_housing` derived from
   the raw ones, as RMSE in 100,000 $, and the accuracy on Adult. Here ours gets the validation rows as
   `X_val`, and other models do not use them.
-- ablation: each ingredient removed from ours in turn, as a ratio of errors.
+- ablation: each ingredient removed from ours with one member in turn, and what could be added, as a
+  ratio of errors.
 - time: seconds of a default fit against the recipe in PyTorch (`tabular_torch.py`) with the same
   preprocessing, sizes, batches and epochs, and as many threads.
 
@@ -33,6 +34,7 @@ import numpy as np
 from ingredients import FOLDER, find_loader
 from joblib import cpu_count
 from sklearn import datasets
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -44,7 +46,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 
 from sklearn_mlp import TabularMLPClassifier, TabularMLPRegressor
-from sklearn_mlp.preprocessing import tabular_preprocessor
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits", "diabetes")
 OWN = ("adult", "bike_sharing", "california", "covertype15k", "diamonds", "letter", "optdigits")
@@ -53,23 +54,28 @@ TREES = ("LightGBM", "XGBoost", "HistGradientBoosting")
 # What is left out, and what stands in its place; the ablation measures each alone.
 ABLATION = {
     "classification": {
-        "default": {},
+        "default, one member": {},
         "no label smoothing": {"label_smoothing": 0.0},
+        "quantile bins": {"bins": "quantile"},
     },
     "regression": {
-        "default": {},
+        "default, one member": {},
         "no clipping": {"clip": False},
+        "no bins": {"bins": None},
     },
     "both": {
+        "tree bins": {"bins": "tree"},
+        "no learned scale": {"feature_scale": False},
+        "intercept_rate=0.1": {"intercept_rate": 0.1},
+        "layer_rates='fan_in'": {"layer_rates": "fan_in"},
         "no dropout": {"dropout": 0.0},
         "no weight decay": {"weight_decay": 0.0},
-        "beta_2 = 0.999": {"beta_2": 0.999},
+        "beta_2=0.999": {"beta_2": 0.999},
         "constant rate": {"learning_rate": "constant"},
         "cosine": {"learning_rate": "cosine"},
         "relu": {"activation": "relu"},
         "no validation": {"validation_fraction": 0.0},
         "(128, 128)": {"hidden_layer_sizes": (128, 128)},
-        "tree bins": {"bins": "tree"},
         "n_members=5": {"n_members": 5},
     },
 }
@@ -263,14 +269,15 @@ def part_ablation(options, load):
         for ingredient, params in {**ABLATION[task], **ABLATION["both"]}.items():
             for seed in range(options.seeds):
                 train, validation, test = split(y, task, seed, options.rows)
-                model = ours(task, options, seed, **params)
+                model = ours(task, options, seed, **{"n_members": 1, **params})
                 train = np.r_[train, validation]
                 error = measured(name, ingredient, model, X, y, task, train, test)
                 rows.setdefault(ingredient, {}).setdefault(name, []).append(max(error, 0.5 / len(test)))
     print(f"| left out | {' | '.join(options.names)} | geometric mean |")
     print("|---" * (len(options.names) + 2) + "|")
+    base = {name: np.mean(errors) for name, errors in rows["default, one member"].items()}
     for ingredient, found in rows.items():
-        ratios = {name: np.mean(e) / np.mean(rows["default"][name]) for name, e in found.items()}
+        ratios = {name: np.mean(errors) / base[name] for name, errors in found.items()}
         cells = [f"{ratios[name]:.3f}" if name in ratios else "" for name in options.names]
         print(f"| {ingredient} | {' | '.join(cells)} | {geometric(list(ratios.values())):.3f} |")
 
@@ -317,12 +324,12 @@ def time_torch(model, X, y, task, train, validation, test):
         weight_decay=model.weight_decay,
         n_epochs=member.max_iter,
         batch_size=member.batch_size,
-        scale=False,
+        scale_rate=6.0,
         layer_rates=False,
         intercept_rate=1.0,
     )
     start = time.perf_counter()
-    preprocessor = tabular_preprocessor(task=task)
+    preprocessor = clone(model.preprocessor_)
     tables = [preprocessor.fit_transform(rows_of(X, train), y[train])]
     tables += [preprocessor.transform(rows_of(X, rows)) for rows in (validation, test)]
     n_classes, mean, deviation = None, y[train].mean(), y[train].std()
