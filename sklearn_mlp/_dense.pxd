@@ -13,7 +13,6 @@ cdef class LayerTable:
     cdef readonly Py_ssize_t n_columns
     cdef readonly Py_ssize_t n_slopes
     cdef readonly Py_ssize_t widest
-    cdef tuple rates  # of dropout
 
 cdef const floating* input_block(
     const SampleSpec* samples, const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows,

@@ -109,6 +109,8 @@ cdef class LayerTable:
             self.specs[i].column = self.n_columns
             name, self.specs[i].negative_slope = activations[i]
             self.specs[i].activation = ACTIVATIONS[name].code
+            self.specs[i].drop_below = <uint32_t> (rates[i] * 2.0**32)
+            self.specs[i].kept_scale = 1 / (1 - rates[i])
             self.specs[i].slopes = -1
             if rates[i] > 0 or not ACTIVATIONS[name].from_output:
                 self.specs[i].slopes = self.n_slopes
@@ -120,18 +122,7 @@ cdef class LayerTable:
             intercepts += self.specs[i].n_out
         self.n_params = self.n_weights + intercepts
         self.widest = max(sizes[1:])
-        self.rates = tuple(rates)
-        self.scale_dropout(1)
         self._cut_into_blocks()
-
-    def scale_dropout(self, double factor):
-        """Make all rates of dropout `factor`, in [0, 1], times what they were at first."""
-        cdef int i
-        if not 0 <= factor <= 1:
-            raise ValueError(f"a factor of dropout is in [0, 1]; got {factor}")
-        for i in range(self.n_layers):
-            self.specs[i].drop_below = <uint32_t> (factor * self.rates[i] * 2.0**32)
-            self.specs[i].kept_scale = 1 / (1 - factor * self.rates[i])
 
     def _cut_into_blocks(self):
         """Blocks of parameters, in the order of the vector, cut by the sizes of the layers alone."""

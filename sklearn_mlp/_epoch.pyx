@@ -340,7 +340,6 @@ cdef class Trainer:
         TrainingSpec spec
         LayerTable layers
         Optimizer settings
-        OptimSpec optimizer
         OptimizerState state
         Workspace space
         object owners
@@ -382,8 +381,7 @@ cdef class Trainer:
         self.single = dtype == np.float32
         _bind(&self.spec, layers, samples, loss, self.space)
         if optimizer is not None:
-            self.optimizer = optimizer.spec
-            self.spec.optimizer = &self.optimizer
+            self.spec.optimizer = &optimizer.spec
         self.spec.batch_rows, self.spec.step_rows = batch_rows, batch_rows * accumulation_steps
         self.spec.alpha, self.spec.max_norm, self.spec.mean_weight = alpha, max_grad_norm, 1
         self.spec.with_norm = track_norm or max_grad_norm > 0
@@ -450,11 +448,6 @@ cdef class Trainer:
         """Set the sums to zero and make dropout draw the masks of `epoch`."""
         self.spec.loss_sum = self.spec.penalty_sum = self.spec.norm_sum = 0
         self.space.spec.dropout_key = dropout_epoch_key(self.dropout_seed, epoch)
-
-    def fade(self, double dropout, double decay):
-        """Make dropout and the decay of weights these factors in [0, 1] of what they were at first."""
-        self.layers.scale_dropout(dropout)
-        self.optimizer.weight_decay = decay * self.settings.spec.weight_decay
 
     def train_batches(self, const Py_ssize_t[::1] rows, Py_ssize_t n_rows, Py_ssize_t done,
                       const double[::1] rates):

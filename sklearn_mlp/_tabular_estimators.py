@@ -115,8 +115,6 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "dropout_schedule": [StrOptions({"constant", "flat_cos"})],
-        "decay_schedule": [StrOptions({"constant", "flat_cos"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -330,8 +328,6 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
             layer_rates=rates if rates is None or isinstance(rates, str) else tuple(rates),
             intercept_rate=float(self.intercept_rate),
             feature_scale=scale,
-            dropout_schedule=self.dropout_schedule,
-            decay_schedule=self.decay_schedule,
             last_best=True,
         )
 
@@ -417,13 +413,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
     weight_decay : float, default=0.5
         Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
         factor of their rate.
-    decay_schedule : {'constant', 'flat_cos'}, default='constant'
-        'flat_cos': the decay of an epoch is `weight_decay` in the first half of training, then goes to
-        zero in half a cosine.
     dropout : float or list of float, default=0.15
         Share of the units of each hidden layer that training leaves out.
-    dropout_schedule : {'constant', 'flat_cos'}, default='constant'
-        The same for `dropout`.
     label_smoothing : float or 'auto', default='auto'
         Share of the target that is spread over the classes. 'auto': 0.1 where `scoring` judges labels,
         as the accuracy does; 0 where it judges probabilities, which smoothing distorts.
@@ -518,9 +509,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.5,
-        decay_schedule: str = "constant",
         dropout: Rates = 0.15,
-        dropout_schedule: str = "constant",
         label_smoothing: float | str = "auto",
         class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
         batch_size: int | str = "auto",
@@ -548,9 +537,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,
-            decay_schedule=decay_schedule,
             dropout=dropout,
-            dropout_schedule=dropout_schedule,
             label_smoothing=label_smoothing,
             class_weight=class_weight,
             batch_size=batch_size,
@@ -718,13 +705,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
     weight_decay : float, default=0.5
         Decoupled decay of 'adamw': a step multiplies weights by 1 - rate * weight_decay, whatever the
         factor of their rate.
-    decay_schedule : {'constant', 'flat_cos'}, default='constant'
-        'flat_cos': the decay of an epoch is `weight_decay` in the first half of training, then goes to
-        zero in half a cosine.
     dropout : float or list of float, default=0.3
         Share of the units of each hidden layer that training leaves out.
-    dropout_schedule : {'constant', 'flat_cos'}, default='constant'
-        The same for `dropout`.
     batch_size : int or 'auto', default='auto'
         Rows of a mini-batch. 'auto': the power of two that makes about 16 batches, from 16 to 256.
     max_iter : int or 'auto', default='auto'
@@ -817,9 +799,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         beta_1: float = 0.9,
         beta_2: float = 0.95,
         weight_decay: float = 0.5,
-        decay_schedule: str = "constant",
         dropout: Rates = 0.3,
-        dropout_schedule: str = "constant",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
         validation_fraction: float = 0.2,
@@ -847,9 +827,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
             beta_1=beta_1,
             beta_2=beta_2,
             weight_decay=weight_decay,
-            decay_schedule=decay_schedule,
             dropout=dropout,
-            dropout_schedule=dropout_schedule,
             batch_size=batch_size,
             max_iter=max_iter,
             validation_fraction=validation_fraction,

@@ -7,7 +7,6 @@ emits them when the trained network is safely attached.
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import cos, pi
 from time import perf_counter
 
 import numpy as np
@@ -119,8 +118,6 @@ class Recipe:
         Factor of the rate of all intercepts.
     feature_scale : float
         Factor of the rate of a scale of the inputs; 0: no scale.
-    dropout_schedule, decay_schedule : "constant" or "flat_cos"
-        What becomes of dropout and of the decay of weights in the course of a fit.
     last_best : bool
         Whether the last of several best epochs is kept, and not the first.
     """
@@ -128,27 +125,15 @@ class Recipe:
     layer_rates: object = None
     intercept_rate: float = 1.0
     feature_scale: float = 0.0
-    dropout_schedule: str = "constant"
-    decay_schedule: str = "constant"
     last_best: bool = False
 
     def of_partial_fit(self):
-        """What `partial_fit` takes over: it knows no end, and forgets what the scale was."""
-        return replace(self, feature_scale=0.0, dropout_schedule="constant", decay_schedule="constant")
+        """What `partial_fit` takes over, which forgets what the scale was."""
+        return replace(self, feature_scale=0.0)
 
     def scale_values(self, sizes, n_moments):
         """Numbers that training holds for the scale: weights, scale, its gradient and moments."""
         return sizes[0] * (sizes[1] + 2 + n_moments) if self.feature_scale else 0
-
-    @property
-    def fades(self):
-        return "flat_cos" in (self.dropout_schedule, self.decay_schedule)
-
-    def fade(self, t):
-        """The factors of dropout and decay when the fraction t of training is done."""
-        flat_cos = (1 + cos(pi * max(0.0, 2 * t - 1))) / 2
-        schedules = (self.dropout_schedule, self.decay_schedule)
-        return tuple(flat_cos if name == "flat_cos" else 1.0 for name in schedules)
 
     def rate_factors(self, sizes):
         """The factors of weights and intercepts, of shape (2, n_layers), for layers of these sizes."""
@@ -441,8 +426,6 @@ class StochasticTraining(Training):
                 self.tasks.begin()
             if self.shuffle:
                 shuffle(self.random_state, self.rows)
-            if self.recipe.fades:
-                self.trainer.fade(*self.recipe.fade((self.record.n_iter + 0.5) / self.max_iter))
             rates = schedule.start_epoch(n_steps)
             if not self._epoch(rates):
                 epoch = f"epoch {self.record.n_iter + 1}, with learning rate {schedule.value:g}"

@@ -16,7 +16,7 @@ from sklearn_mlp import MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from sklearn_mlp._epoch import Samples, Trainer
 from sklearn_mlp._loss import Loss
 from sklearn_mlp._network import Network
-from sklearn_mlp._optim import SGD, SOLVERS, Adam, AdamW
+from sklearn_mlp._optim import SGD, SOLVERS, Adam
 from sklearn_mlp._training import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -103,18 +103,18 @@ def gradients(parts, X, y):
     return [*of_weights, *of_intercepts, (X * delta).sum(axis=0)]
 
 
-def reference_fit(model, X, y, *, factors, scale_factor=0.0, decays=None, max_norm=np.inf):
+def reference_fit(model, X, y, *, factors, scale_factor=0.0, max_norm=np.inf):
     """Weights and intercepts, the scale folded in, as one vector; and the mean norm of the last epoch.
 
-    `factors` is of shape (2, n_layers); `decays` has a factor of `weight_decay` for each epoch."""
+    `factors` is of shape (2, n_layers)."""
     X, y = X.astype(float), y.reshape(len(y), -1)
     parts = [*initial(model, X, y), np.ones(X.shape[1])]
-    n_layers, decays = len(parts) // 2, np.ones(model.max_iter) if decays is None else decays
+    n_layers = len(parts) // 2
     factors = [*np.ravel(factors), scale_factor]
     moments = [[np.zeros_like(part)] * 2 for part in parts]
     moments = [list(pair) for pair in moments]
     t = 0
-    for epoch in range(model.max_iter):
+    for _ in range(model.max_iter):
         norms = []
         for first in range(0, len(X), model.batch_size):
             t += 1
@@ -127,7 +127,7 @@ def reference_fit(model, X, y, *, factors, scale_factor=0.0, decays=None, max_no
             norms.append(np.sqrt(sum((g**2).sum() for g in found)))
             for i, g in enumerate(found):
                 if model.solver == "adamw" and i < n_layers:
-                    parts[i] = parts[i] * (1 - 0.01 * decays[epoch] * model.weight_decay)
+                    parts[i] = parts[i] * (1 - 0.01 * model.weight_decay)
                 g = g * min(1, max_norm / norms[-1])
                 parts[i] = move(model.solver, parts[i], g, moments[i], t, 0.01 * factors[i])
     parts[0] = parts[0] * parts[-1][:, None]
@@ -206,92 +206,11 @@ def test_a_trainer_refuses_factors_that_do_not_fit():
         )  # fmt: skip
 
 
-# ---- schedules of dropout and decay ----
-
-
-def test_flat_and_then_half_a_cosine():
-    recipe = Recipe(dropout_schedule="flat_cos")
-    factors = np.array([recipe.fade(t) for t in (0, 0.3, 0.5, 0.75, 1)])
-    np.testing.assert_allclose(factors, [[1, 1], [1, 1], [1, 1], [0.5, 1], [0, 1]], atol=1e-15)
-    assert Recipe(decay_schedule="flat_cos").fade(0.75) == (1.0, 0.5)
-    assert not Recipe().fades
-
-
-def flat_cos(n_epochs):
-    """The factors of epochs: those of their middles."""
-    t = (np.arange(n_epochs) + 0.5) / n_epochs
-    return np.where(t < 0.5, 1.0, (1 + np.cos(np.pi * (2 * t - 1))) / 2)
-
-
-@EACH_DTYPE
-@EACH_SHAPE
-def test_a_decay_that_fades_equals_the_reference(shape, dtype):
-    X, y, params = problem(shape, dtype)
-    factors = np.ones((2, len(params["hidden_layer_sizes"]) + 1))
-    model = member(
-        {"decay_schedule": "flat_cos"}, solver="adamw", weight_decay=20.0, max_iter=5, **params
-    ).fit(X, y)
-    expected, _ = reference_fit(model, X, y, factors=factors, decays=flat_cos(5))
-    assert_close(parameters(model), expected, dtype)
-    constant = reference_fit(model, X, y, factors=factors)[0]
-    assert np.abs(constant - expected).max() > 2e-3
-
-
-@EACH_DTYPE
-@pytest.mark.parametrize("decay_schedule", ["constant", "flat_cos"])
-def test_dropout_that_fades_is_that_of_each_epoch(decay_schedule, dtype):
-    X, y, params = problem("several blocks", dtype)
-    recipe = {"dropout_schedule": "flat_cos", "decay_schedule": decay_schedule}
-    params.update(solver="adamw", dropout=[0.4], max_iter=4, alpha=0.0, weight_decay=2.0)
-    model = member(recipe, **params).fit(X, y)
-
-    random_state = np.random.RandomState(0)
-    network = Network((70, 40, 3), [("tanh", 0.0)], dtype)
-    network.initialize(random_state)
-    samples, state = Samples(X, y.astype(dtype)), AdamW().init(network.params)
-    seed = random_state.randint(2**32, dtype=np.uint64)
-    for epoch, factor in enumerate(flat_cos(4)):
-        layers = network.layers_with_dropout([0.4 * factor])
-        settings = AdamW(weight_decay=2.0 * (factor if decay_schedule == "flat_cos" else 1))
-        trainer = Trainer(
-            layers, network.params, samples, Loss("squared_error", 3), settings, state, batch_rows=33,
-            alpha=0, gather=False,
-        )  # fmt: skip
-        trainer.dropout_seed = seed
-        trainer.start_epoch(epoch)
-        trainer.train_batches(None, 40, 0, np.full(2, 0.01))
-    np.testing.assert_array_equal(network.params, parameters(model))
-
-
-def test_the_first_half_of_training_is_that_without_a_schedule():
+def test_partial_fit_takes_over_the_rates():
     X, y, params = problem("short last batch")
-    params.update(solver="adamw", dropout=0.3, weight_decay=2.0, max_iter=9)
-    recipe = {"dropout_schedule": "flat_cos", "decay_schedule": "flat_cos"}
-    models = [member(r, **params).fit(X, y) for r in ({}, recipe)]
-    same = np.equal(*[model.loss_curve_ for model in models])
-    assert same[:5].all()
-    assert not same[5:].any()
-    # The settings and the table of layers are as they were: a fit can be repeated.
-    again = models[1].fit(X, y)
-    np.testing.assert_array_equal(parameters(again), parameters(clone(again).fit(X, y)))
-
-
-def test_partial_fit_knows_no_end():
-    X, y, params = problem("short last batch")
-    params.update(solver="adamw", dropout=0.3, weight_decay=2.0)
-    rates = {"intercept_rate": 0.1}
-    recipe = {"dropout_schedule": "flat_cos", "decay_schedule": "flat_cos", **rates}
-    models = [member(r, **params) for r in (rates, recipe, {})]
-    constant, fading, plain = [parameters(m.partial_fit(X, y).partial_fit(X, y)) for m in models]
-    np.testing.assert_array_equal(constant, fading)
-    assert np.abs(constant - plain).max() > 1e-3
-
-
-def test_a_table_of_layers_refuses_factors_that_make_no_rate():
-    network = Network((2, 3, 1), [("tanh", 0.0)], np.float64)
-    for factor in (-0.1, 1.1, np.nan):
-        with pytest.raises(ValueError, match="factor of dropout"):
-            network.layers_with_dropout([0.5]).scale_dropout(factor)
+    models = [member({"intercept_rate": rate}, **params) for rate in (1.0, 0.1)]
+    plain, slow = [parameters(model.partial_fit(X, y)) for model in models]
+    assert np.abs(slow - plain).max() > 1e-3
 
 
 # ---- the scale of the inputs ----
@@ -498,8 +417,6 @@ ASKED = [  # parameters of the tabular estimators, and the recipe they make
     ({"feature_scale": np.True_}, {"feature_scale": 6.0}),
     ({"feature_scale": 2}, {"feature_scale": 2.0}),
     ({"feature_scale": np.False_}, {}),
-    ({"dropout_schedule": "flat_cos"}, {"dropout_schedule": "flat_cos"}),
-    ({"decay_schedule": "flat_cos"}, {"decay_schedule": "flat_cos"}),
 ]
 
 
@@ -521,8 +438,6 @@ def test_parameters_reach_the_members(which, asked, recipe):
         {"layer_rates": 2.0},
         {"intercept_rate": -1},
         {"feature_scale": 0.0},
-        {"dropout_schedule": "cosine"},
-        {"decay_schedule": None},
     ],
     ids=str,
 )
