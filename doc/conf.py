@@ -31,6 +31,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 
 autosummary_generate = True
+autodoc_typehints = "none"  # docstrings say them, in the field's words
 autodoc_default_options = {"inherited-members": "BaseEstimator"}
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
