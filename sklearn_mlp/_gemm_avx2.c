@@ -6,8 +6,7 @@
 #define ROWS 6
 #define DEPTH 256
 #define LAST_ROWS(C) C(1) C(2) C(3) C(4) C(5)
-#define PACK_FROM 512 /* columns of B */
-#define PACK_TRANSPOSED_FROM 16 /* vectors of columns, where A's rows are not contiguous */
+#define PACK_FROM 16 /* vectors of columns of B */
 #define MOST_TRANSPOSED 7
 #define TRANSPOSED_CASES(C) LAST_ROWS(C) C(6) C(7)
 #define WIDEST 2 /* vectors of a panel */

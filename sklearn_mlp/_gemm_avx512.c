@@ -6,8 +6,7 @@
 #define ROWS 8
 #define DEPTH 256
 #define LAST_ROWS(C) C(1) C(2) C(3) C(4) C(5) C(6) C(7)
-#define PACK_FROM 256 /* columns of B */
-#define PACK_TRANSPOSED_FROM 16 /* vectors of columns, where A's rows are not contiguous */
+#define PACK_FROM 16 /* vectors of columns of B */
 #define MOST_TRANSPOSED 12
 #define TRANSPOSED_CASES(C) LAST_ROWS(C) C(8) C(9) C(10) C(11) C(12)
 #define WIDEST 3 /* vectors of a panel */

@@ -158,10 +158,6 @@ static void NAME(pack_tiles)(
         if (rows == ROWS && a_row == 1)
             for (; p < depth; p++)
                 memcpy(tiles + p * ROWS, a + p * a_column, ROWS * sizeof(REAL));
-        else if (rows == ROWS && a_column == 1 && ROWS % SIDE == 0)
-            for (; p + SIDE <= depth; p += SIDE)
-                for (int r = 0; r < ROWS; r += SIDE)
-                    TRANSPOSE(a + r * a_row + p, a_row, tiles + p * ROWS + r, ROWS);
         for (; p < depth; p++)
             for (ptrdiff_t r = 0; r < rows; r++)
                 tiles[p * ROWS + r] = a[r * a_row + p * a_column];
@@ -240,7 +236,7 @@ static void NAME(by_panels)(GEMM_ARGUMENTS(REAL))
 {
     ptrdiff_t n_blocks = (k + DEPTH - 1) / DEPTH;
     ptrdiff_t depth = (k + n_blocks - 1) / n_blocks; /* blocks of k of about the same size */
-    int packed = n > (a_column == 1 ? PACK_FROM : PACK_TRANSPOSED_FROM * LANES); /* A is read often enough */
+    int packed = a_column != 1 && n > PACK_FROM * LANES; /* A is read often enough, and not in order */
     for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
         ptrdiff_t block_depth = k - p < depth ? k - p : depth;
         for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS) {

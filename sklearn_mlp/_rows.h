@@ -187,11 +187,11 @@ ROWS_DECLARE_SPARSE(double)
                 block[j * ROWS_AT_ONCE + i] = e;                                                   \
                 sum[i] += e;                                                                       \
             }                                                                                      \
-        for (int i = 0; i < n_rows; i++) {                                                         \
+        for (int i = 0; i < n_rows; i++)                                                           \
             largest[i] = most[i], total[i] = sum[i];                                               \
-            proba[i] = block[y[i] * ROWS_AT_ONCE + i] * (1 / sum[i]);                              \
-        }                                                                                          \
         ROWS_LANES sum[i] = 1 / sum[i];                                                            \
+        for (int i = 0; i < n_rows; i++)                                                           \
+            proba[i] = block[y[i] * ROWS_AT_ONCE + i] * sum[i];                                    \
         for (ptrdiff_t j = 0; j < k; j++)                                                          \
             ROWS_LANES                                                                             \
             block[j * ROWS_AT_ONCE + i] = (block[j * ROWS_AT_ONCE + i] * sum[i] - share) * scale[i]; \
