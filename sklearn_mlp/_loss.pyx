@@ -364,8 +364,8 @@ cdef double _log_losses(
     const LossSpec* loss, const floating* raw, const int32_t* codes, const floating* weights,
     const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, double scale, floating* delta,
 ) noexcept nogil:
-    """`loss_and_delta` of the log loss, log(sum(exp(z))) - t.z: delta is softmax(z) - t. t is the one-hot
-    row of y times 1 - smoothing, plus smoothing / k."""
+    """`loss_and_delta` of the log loss, log(sum(exp(z))) - t.z: delta is softmax(z) - t. t is the
+    one-hot row of y times 1 - smoothing, plus smoothing / k."""
     cdef:
         Py_ssize_t start = 0, n, i, k = loss.n_outputs
         double product = 1  # of sums of exponentials, so that one logarithm serves many rows
