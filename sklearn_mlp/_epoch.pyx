@@ -101,8 +101,9 @@ def shuffle(random_state, Py_ssize_t[::1] rows):
 
 
 cdef void _shuffle(bitgen_t* generator, Py_ssize_t[::1] rows) noexcept nogil:
-    """From the last place to the second: swap with one of 0 to i, masked bits that are drawn again where
-    too large. Then a row swaps with itself and i stays, which costs less than a branch mispredicted."""
+    """From the last place to the second: swap with one of 0 to i, masked bits that are drawn again
+    where too large. Then a row swaps with itself and i stays, which costs less than a branch that
+    is mispredicted."""
     cdef:
         uint64_t i = max(rows.shape[0], 1) - 1, j, mask = i
         Py_ssize_t swapped

@@ -6,7 +6,7 @@
    B and keeps the sums in registers; an odd number of vectors begins with a panel of WIDEST. A panel is
    copied into a contiguous buffer that stays in the first-level cache (k is cut into blocks of at most
    DEPTH for that) while a block of A that stays in the second-level cache passes by. A B that fits that
-   cache as it is, and needs no filling up, is read in place.
+   cache as it is, and needs no filling up, is read in place, and so is an A with contiguous rows.
 
    Products with fewer columns than a vector has lanes take other ways, and so do the last columns of others
    where they fill no more than half a vector: a row of C at a time as dot products, or C' = B' A' with few

@@ -4,7 +4,7 @@ Pure C inside (``loss_and_delta`` and one inline function a loss), a small class
 as the Python face. A loss takes the raw scores of a row, never probabilities, so that the
 exponential is taken once, where it cannot overflow, and serves the value and the gradient. Values are
 summed in double. A loss is a code, an inline function, a branch in ``loss_and_delta`` and a row in
-``LOSSES``.
+``LOSSES``. The log loss of several classes takes many rows at a time and has its loops in ``_rows.h``.
 
 The log losses report what scikit-learn reports: its probabilities are clipped to [eps, 1 - eps] of
 the dtype before the logarithm is taken, so that the loss of a row lies in [-log(1 - eps), -log(eps)]
@@ -364,8 +364,8 @@ cdef double _log_losses(
     const LossSpec* loss, const floating* raw, const int32_t* codes, const floating* weights,
     const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, double scale, floating* delta,
 ) noexcept nogil:
-    """`loss_and_delta` of the log loss, log(sum(exp(z))) - t.z: delta is softmax(z) - t. t is the one-hot
-    row of y times 1 - smoothing, plus smoothing / k."""
+    """`loss_and_delta` of the log loss, log(sum(exp(z))) - t.z: delta is softmax(z) - t. t is the
+    one-hot row of y times 1 - smoothing, plus smoothing / k."""
     cdef:
         Py_ssize_t start = 0, n, i, k = loss.n_outputs
         double product = 1  # of sums of exponentials, so that one logarithm serves many rows

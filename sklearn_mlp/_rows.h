@@ -1,5 +1,6 @@
-/* The formulas of the activations and of their derivatives, and the loops over them: the same source
-   for the compiler's baseline and for each instruction set, which differ by what FMA does not round. */
+/* The formulas of the activations and of their derivatives, and the loops over them, those of the log loss,
+   of sparse rows and of sums of rows: the same source for the compiler's baseline and for each instruction
+   set, which differ by what FMA does not round. */
 #ifndef SKLEARN_MLP_ROWS_H
 #define SKLEARN_MLP_ROWS_H
 
@@ -136,7 +137,7 @@ ROWS_DECLARE_SPARSE(double)
     }
 
 /* A loop to become vectors, which GCC would otherwise sometimes unroll first. */
-#ifdef __GNUC__
+#if defined(__GNUC__) && !defined(__clang__)
 #define ROWS_LANES _Pragma("GCC unroll 1") for (int i = 0; i < ROWS_AT_ONCE; i++)
 #else
 #define ROWS_LANES for (int i = 0; i < ROWS_AT_ONCE; i++)

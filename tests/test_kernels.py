@@ -535,6 +535,23 @@ def test_smoothing_is_that_of_the_targets(dtype, smoothing, n_outputs, size, see
     np.testing.assert_allclose(delta, expit(z) - t, atol=TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [1, 2, 3, 31, 32, 33, 100])  # in blocks of rows up to 32 classes
+@pytest.mark.parametrize("n_rows", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_log_loss_of_any_shape(dtype, k, n_rows, weighted):
+    rng = np.random.default_rng(k)
+    raw, y = rng.normal(size=(n_rows, k)).astype(dtype), draw_targets(rng, "log_loss", n_rows, k, dtype)
+    weights = rng.uniform(0.5, 2, n_rows).astype(dtype) if weighted else None
+    factors = np.ones(n_rows) if weights is None else weights.astype(float)
+    z = raw.astype(float)
+    value, delta = value_and_delta(Loss("log_loss", k), raw, y, weights)
+    expected = -(factors * log_softmax(z, axis=1)[np.arange(n_rows), y.ravel()]).sum()
+    np.testing.assert_allclose(value, expected, **close(dtype))
+    expected = factors[:, None] * (softmax(z, axis=1) - np.eye(k)[y.ravel()])
+    np.testing.assert_allclose(delta, expected, atol=TOLERANCE[dtype])
+
+
 def close(dtype):
     return {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
 
@@ -703,6 +720,31 @@ def test_products_larger_than_a_block():
     np.testing.assert_allclose(
         _blas.multiply(np.ascontiguousarray(a.T), b, trans_a=True), a @ b, atol=1e-11
     )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("trans", ["", "a", "b"])
+@pytest.mark.parametrize("n", [260, 436, 440])  # packed A; a B that is too large for the cache
+def test_products_by_parts_of_their_rows(dtype, trans, n):
+    """Bits do not depend on how many rows are computed at a time."""
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(size=(45, 530)).astype(dtype), rng.normal(size=(530, n)).astype(dtype)
+
+    def multiply(a):
+        return _blas.multiply(
+            np.ascontiguousarray(a.T) if trans == "a" else a,
+            np.ascontiguousarray(b.T) if trans == "b" else b,
+            trans_a=trans == "a",
+            trans_b=trans == "b",
+        )
+
+    got = multiply(a)
+    np.testing.assert_allclose(
+        got, a.astype(float) @ b.astype(float), atol=TOLERANCE[dtype] * np.sqrt(530)
+    )
+    if _blas.INSTRUCTION_SET != "portable":
+        parts = [multiply(np.ascontiguousarray(a[i:j])) for i, j in [(0, 2), (2, 10), (10, 45)]]
+        np.testing.assert_array_equal(np.concatenate(parts), got)
 
 
 def test_products_of_shapes_that_do_not_fit():
