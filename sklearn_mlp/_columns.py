@@ -149,7 +149,7 @@ def _date(value):
 
 
 class ColumnsOfKind:
-    """A callable that names the columns of a kind, for a ColumnTransformer.
+    """A callable that says which columns are of a kind, for a ColumnTransformer.
 
     With `levels`, a pair, only those whose number of different values is within it, ends included.
     """
@@ -159,10 +159,10 @@ class ColumnsOfKind:
 
     def __call__(self, X):
         chosen = [j for j, column in enumerate(columns_of(X)) if self._takes(column)]
-        names = list(getattr(X, "columns", []))
-        # Other names than strings a ColumnTransformer would take for places.
-        if names and all(isinstance(name, str) for name in names):
-            return [names[j] for j in chosen]
+        # Other names than strings a ColumnTransformer would take for places, and scikit-learn before
+        # 1.9 finds names in frames of pandas alone.
+        if hasattr(X, "iloc") and all(isinstance(name, str) for name in X.columns):
+            return [X.columns[j] for j in chosen]
         return chosen
 
     def _takes(self, column):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.preprocessing import RobustScaler, TargetEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -600,11 +601,52 @@ def test_new_gaps_and_levels_and_dtypes_are_transformed():
     np.testing.assert_array_equal(shuffled, preprocessor.transform(X))
 
 
+def cross_fitted(X, y, folds=StratifiedKFold, random_state=0, target_type="auto"):
+    """Target encoding as the levels of the other folds have it, scaled."""
+    parts, places = [], []
+    for rows, held_out in folds(5, shuffle=True, random_state=random_state).split(X, y):
+        encoder = TargetEncoder(target_type=target_type).fit(X.iloc[rows], y[rows])
+        parts.append(encoder.transform(X.iloc[held_out]))
+        places.append(held_out)
+    return RobustSmoothScaler().fit_transform(np.concatenate(parts)[np.argsort(np.concatenate(places))])
+
+
+TARGETS_OF_IDS = {
+    "words": lambda ids: np.where(ids > np.median(ids), "high", "low"),
+    "counts": lambda ids: ids.astype(int) % 3,
+    "numbers": lambda ids: ids / 7,
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("task", "targets", "folds"),
+    [
+        ("auto", "words", StratifiedKFold),
+        ("auto", "counts", StratifiedKFold),
+        ("auto", "numbers", KFold),
+        ("classification", "words", StratifiedKFold),
+        ("classification", "counts", StratifiedKFold),
+        ("regression", "counts", KFold),
+        ("regression", "numbers", KFold),
+    ],
+)
+@pytest.mark.parametrize("random_state", [0, 1])
+def test_folds_of_target_encoding(task, targets, folds, random_state):
+    X = mixed(300)[["id"]]
+    y = TARGETS_OF_IDS[targets](X["id"].str[2:].astype(float).to_numpy())
+    out = clone(tabular_preprocessor(task=task, random_state=random_state)).fit_transform(X, y)
+    target_type = "continuous" if task == "regression" else "auto"
+    expected = cross_fitted(X, y, folds, random_state, target_type)
+    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-6)
+    other = tabular_preprocessor(task=task, random_state=2).fit_transform(X, y)
+    assert np.abs(other - out).max() > 0.01
+
+
 def test_many_levels():
     X, y = mixed(300)[["id"]], np.arange(300) % 2
     out = tabular_preprocessor().fit_transform(X, y)
-    values = TargetEncoder(random_state=0).fit_transform(X, y)
-    np.testing.assert_allclose(out, RobustSmoothScaler().fit_transform(values), atol=1e-6)
+    np.testing.assert_allclose(out, cross_fitted(X, y), atol=1e-6)
     np.testing.assert_array_equal(out, tabular_preprocessor().fit_transform(X, y))  # no chance
     one_hot = tabular_preprocessor(many_levels="one-hot", min_frequency=1).fit_transform(X)
     assert one_hot.shape == (300, X["id"].nunique())
