@@ -17,7 +17,12 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _get_feature_names,
+    check_is_fitted,
+    validate_data,
+)
 
 from sklearn_mlp._typing import Array
 
@@ -159,11 +164,10 @@ class ColumnsOfKind:
 
     def __call__(self, X):
         chosen = [j for j, column in enumerate(columns_of(X)) if self._takes(column)]
-        # Other names than strings a ColumnTransformer would take for places, and scikit-learn before
-        # 1.9 finds names in frames of pandas alone.
-        if hasattr(X, "iloc") and all(isinstance(name, str) for name in X.columns):
-            return [X.columns[j] for j in chosen]
-        return chosen
+        # A ColumnTransformer knows the names that scikit-learn finds: those that are strings, in frames
+        # of polars 2 from scikit-learn 1.9 on.
+        names = _get_feature_names(X)
+        return chosen if names is None else [names[j] for j in chosen]
 
     def _takes(self, column):
         if kind_of(column) not in self.kinds:
