@@ -17,7 +17,12 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _get_feature_names,
+    check_is_fitted,
+    validate_data,
+)
 
 from sklearn_mlp._html import DocLinkMixin
 from sklearn_mlp._typing import Array
@@ -150,7 +155,7 @@ def _date(value):
 
 
 class ColumnsOfKind:
-    """A callable that names the columns of a kind, for a ColumnTransformer.
+    """A callable that says which columns are of a kind, for a ColumnTransformer.
 
     With `levels`, a pair, only those whose number of different values is within it, ends included.
     """
@@ -160,11 +165,10 @@ class ColumnsOfKind:
 
     def __call__(self, X):
         chosen = [j for j, column in enumerate(columns_of(X)) if self._takes(column)]
-        names = list(getattr(X, "columns", []))
-        # Other names than strings a ColumnTransformer would take for places.
-        if names and all(isinstance(name, str) for name in names):
-            return [names[j] for j in chosen]
-        return chosen
+        # A ColumnTransformer knows the names that scikit-learn finds: those that are strings, in frames
+        # of polars 2 from scikit-learn 1.9 on.
+        names = _get_feature_names(X)
+        return chosen if names is None else [names[j] for j in chosen]
 
     def _takes(self, column):
         if kind_of(column) not in self.kinds:

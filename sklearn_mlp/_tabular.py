@@ -6,9 +6,11 @@ from numbers import Integral
 
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import type_of_target
 
 from sklearn_mlp._columns import PARTS, CategoryEncoder, ColumnsOfKind, Converted, DateEncoder
 from sklearn_mlp._numeric import DTYPES, PiecewiseLinearEncoder, RobustSmoothScaler
@@ -131,13 +133,29 @@ def tabular_preprocessor(
         ("category", encoder, ColumnsOfKind("category", levels=(0, few))),
     ]
     if many_levels == "target":
-        kind = "continuous" if task == "regression" else "auto"
-        by_target = TargetEncoder(target_type=kind, random_state=random_state)
+        by_target = _target_encoder(task, random_state)
         steps = make_pipeline(Converted("levels"), by_target, RobustSmoothScaler(dtype))
         parts.append(("many_levels", steps, ColumnsOfKind("category", levels=(max_levels + 1, inf))))
     dates = DateEncoder(date_parts, missing_indicators)
     parts.append(("date", make_pipeline(dates, *_scaled(False, dtype)), ColumnsOfKind("date")))
     return ColumnTransformer(parts, sparse_threshold=0)
+
+
+class FoldsByTarget(KFold):
+    """Folds of shuffled rows, stratified where y are labels: those that TargetEncoder makes itself."""
+
+    def split(self, X, y=None, groups=None):
+        if type_of_target(y) not in ("binary", "multiclass"):
+            return super().split(X, y)
+        return StratifiedKFold(self.n_splits, shuffle=True, random_state=self.random_state).split(X, y)
+
+
+def _target_encoder(task, random_state):
+    kind = "continuous" if task == "regression" else "auto"
+    if TargetEncoder().get_params().get("random_state", "") is None:  # before scikit-learn 1.9
+        return TargetEncoder(target_type=kind, random_state=random_state)
+    folds = KFold if task == "regression" else FoldsByTarget
+    return TargetEncoder(target_type=kind, cv=folds(5, shuffle=True, random_state=random_state))
 
 
 def _scaled(indicators, dtype):

@@ -383,8 +383,13 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
     activation : str, (str, float) or list of them, default='selu'
         As of `MLPClassifier`.
     n_members : int or 'auto', default='auto'
+<<<<<<< HEAD
         Networks, whose probabilities are averaged. They are trained side by side. 'auto':
         20,000 / rows, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
+=======
+        Networks, whose probabilities are averaged. They are trained side by side. 'auto': 20,000 / rows
+        of X, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
+>>>>>>> trim
     preprocessor : 'auto', transformer or None, default='auto'
         'auto': `tabular_preprocessor()`. Any transformer, fitted on all rows and their targets as a
         clone; its output is taken as float32. None: X is numbers that need no preparation.
@@ -673,8 +678,13 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
     activation : str, (str, float) or list of them, default='mish'
         As of `MLPRegressor`.
     n_members : int or 'auto', default='auto'
+<<<<<<< HEAD
         Networks, whose predictions are averaged. They are trained side by side. 'auto':
         20,000 / rows, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
+=======
+        Networks, whose predictions are averaged. They are trained side by side. 'auto': 20,000 / rows
+        of X, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
+>>>>>>> trim
     preprocessor : 'auto', transformer or None, default='auto'
         'auto': `tabular_preprocessor()`. Any transformer, fitted on all rows and their targets as a
         clone; its output is taken as float32. None: X is numbers that need no preparation.

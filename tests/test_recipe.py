@@ -403,10 +403,14 @@ def test_lbfgs_takes_no_recipe():
 
 # ---- the tabular estimators ----
 
-QUICK = {"hidden_layer_sizes": (16, 16), "max_iter": 4, "random_state": 0}
+QUICK = {"hidden_layer_sizes": (16, 16), "max_iter": 4, "n_members": 1, "random_state": 0}
+NOTHING = {"layer_rates": None, "intercept_rate": 1.0, "feature_scale": False}  # asked of members
 LABELS = (RNG.normal(size=60) > 0).astype(int)
 TABLE = RNG.normal(size=(60, 4)) + LABELS[:, None]
-TABULAR = {"classifier": TabularMLPClassifier(**QUICK), "regressor": TabularMLPRegressor(**QUICK)}
+TABULAR = {
+    "classifier": TabularMLPClassifier(**QUICK, **NOTHING),
+    "regressor": TabularMLPRegressor(**QUICK, **NOTHING),
+}
 ASKED = [  # parameters of the tabular estimators, and the recipe they make
     ({}, {}),
     ({"layer_rates": "fan_in"}, {"layer_rates": "fan_in"}),
@@ -425,7 +429,7 @@ ASKED = [  # parameters of the tabular estimators, and the recipe they make
 def test_parameters_reach_the_members(which, asked, recipe):
     plain = clone(TABULAR[which]).fit(TABLE, LABELS)
     model = clone(plain).set_params(**asked, n_members=2).fit(TABLE, LABELS)
-    assert all(member._recipe == Recipe(**recipe) for member in model.members_)
+    assert all(member._recipe == Recipe(**recipe, last_best=True) for member in model.members_)
     same = model.members_[0].loss_curve_ == plain.members_[0].loss_curve_
     assert same == (recipe == {})
 

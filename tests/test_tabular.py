@@ -11,9 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mlp import TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 
-QUICK = {"hidden_layer_sizes": (32, 32), "max_iter": 60, "random_state": 0}
+QUICK = {"hidden_layer_sizes": (32, 32), "max_iter": 60, "n_members": 1, "random_state": 0}
 WEIGHTS = (
     "repeating a row and doubling its weight put different rows into the batches, the validation split "
     "and the quartiles of the preprocessing"
@@ -62,7 +62,7 @@ def test_a_frame_as_it_comes(mixed_frame):
 
 def test_members_are_averaged_and_differ():
     X, y = load_iris(return_X_y=True)
-    model = TabularMLPClassifier(**QUICK, n_members=3).fit(X, y)
+    model = TabularMLPClassifier(**QUICK | {"n_members": 3}).fit(X, y)
     rows = model.preprocessor_.transform(X)
     each = [member.predict_proba(rows) for member in model.members_]
     np.testing.assert_allclose(
@@ -77,8 +77,8 @@ def test_members_are_averaged_and_differ():
 @pytest.mark.parametrize("n_jobs", [1, 2, None])
 def test_threads_change_nothing(n_jobs):
     X, y = load_iris(return_X_y=True)
-    alone = TabularMLPClassifier(**QUICK, n_members=2, n_jobs=1).fit(X, y)
-    other = TabularMLPClassifier(**QUICK, n_members=2, n_jobs=n_jobs).fit(X, y)
+    alone = TabularMLPClassifier(**QUICK | {"n_members": 2}, n_jobs=1).fit(X, y)
+    other = TabularMLPClassifier(**QUICK | {"n_members": 2}, n_jobs=n_jobs).fit(X, y)
     np.testing.assert_array_equal(alone.predict_proba(X), other.predict_proba(X))
 
 
@@ -123,7 +123,7 @@ def test_several_targets():
 )
 def test_smoothing_goes_by_what_is_scored(scoring, smoothing):
     X, y = load_iris(return_X_y=True)
-    model = TabularMLPClassifier(**{**QUICK, "max_iter": 2}, scoring=scoring).fit(X, y)
+    model = TabularMLPClassifier(**QUICK | {"max_iter": 2}, scoring=scoring).fit(X, y)
     assert model.members_[0].label_smoothing == smoothing
     model.set_params(label_smoothing=0.25).fit(X, y)
     assert model.members_[0].label_smoothing == 0.25
@@ -180,17 +180,98 @@ def test_preprocessor_of_ones_own():
     scaled = StandardScaler().fit_transform(X)
     none = TabularMLPClassifier(**QUICK, preprocessor=None).fit(scaled, y)
     np.testing.assert_allclose(none.predict_proba(scaled), model.predict_proba(X))
-    with pytest.raises(ValueError, match="bins='tree' is for preprocessor='auto'"):
-        TabularMLPClassifier(preprocessor=None, bins="tree").fit(X, y)
 
 
-def test_bins_widen_the_table():
-    X, y = load_diabetes(return_X_y=True)
-    widths = [
-        TabularMLPRegressor(**{**QUICK, "max_iter": 2}, bins=bins).fit(X, y).members_[0].n_features_in_
-        for bins in [None, "quantile"]
-    ]
-    assert widths[0] == 10 < widths[1]
+TINY = {"hidden_layer_sizes": (2,), "max_iter": 1, "n_members": 1, "random_state": 0}
+EACH_CLASS = pytest.mark.parametrize("cls", [TabularMLPClassifier, TabularMLPRegressor])
+
+
+@EACH_CLASS
+def test_as_many_members_as_rows_are_few(cls):
+    X = np.random.default_rng(0).normal(size=(14_000, 1))
+    y = (X[:, 0] > 0).astype(int)
+    model = cls(**TINY | {"n_members": "auto"}, preprocessor=None)
+    rows = [20, 4_444, 4_445, 8_000, 13_333, 13_334, 14_000]
+    counts = [len(model.fit(X[:n], y[:n]).members_) for n in rows]
+    assert counts == [5, 5, 4, 2, 2, 1, 1]
+
+
+def bins_of(model):
+    """The bins of each column, None where there are none."""
+    encoder = model.preprocessor_.named_transformers_.get("bins")
+    return None if encoder is None else encoder[-1].n_bins_.tolist()
+
+
+def test_bins_by_the_task():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = (X[:, 0] > 0).astype(int)
+    assert bins_of(TabularMLPClassifier(**TINY).fit(X, y)) is None
+    for bins in ("quantile", "tree"):
+        assert min(bins_of(TabularMLPClassifier(**TINY, bins=bins).fit(X, y))) >= 1
+    assert bins_of(TabularMLPRegressor(**TINY, bins=None).fit(X, X[:, 0])) is None
+    models = [TabularMLPRegressor(**TINY, bins=bins).fit(X, X[:, 0]) for bins in ("auto", "quantile")]
+    edges = [model.preprocessor_.named_transformers_["bins"][-1].bin_edges_ for model in models]
+    np.testing.assert_array_equal(*edges)
+    assert bins_of(models[0]) == [3, 3]
+    assert models[0].members_[0].n_features_in_ == 2 + 6
+
+
+@pytest.mark.parametrize(("n_rows", "n_bins"), [(10, 2), (191, 2), (192, 3), (3_072, 48), (5_000, 48)])
+def test_bins_go_by_the_rows(n_rows, n_bins):
+    X = np.random.default_rng(0).normal(size=(n_rows, 1))
+    assert bins_of(TabularMLPRegressor(**TINY).fit(X, X[:, 0])) == [n_bins]
+
+
+@EACH_CLASS
+@pytest.mark.parametrize("preprocessor", [None, StandardScaler()])
+def test_bins_are_for_the_preprocessing_that_is_made_here(cls, preprocessor):
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = (X[:, 0] > 0).astype(int)
+    for bins in ("auto", None):
+        model = cls(**TINY, preprocessor=preprocessor, bins=bins).fit(X, y)
+        assert model.members_[0].n_features_in_ == 2
+    for bins in ("quantile", "tree"):
+        with pytest.raises(ValueError, match=f"bins='{bins}' is for preprocessor='auto'"):
+            cls(**TINY, preprocessor=preprocessor, bins=bins).fit(X, y)
+
+
+# ---- the best epoch ----
+
+PAIRS = pytest.mark.parametrize(
+    ("cls", "plain"), [(TabularMLPClassifier, MLPClassifier), (TabularMLPRegressor, MLPRegressor)]
+)
+
+
+def scored(scores):
+    """A scorer that gives these scores, one in each epoch."""
+    scores = iter(scores)
+    return lambda member, X, y: next(scores)
+
+
+@PAIRS
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("scores", "last", "first"), [([0.5] * 4, 3, 0), ([0, 1, 1, 0], 2, 1), ([0, 2, 1, 1], 1, 1)]
+)
+def test_the_last_of_the_best_epochs_is_kept(cls, plain, scores, last, first):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = (X[:, 0] > 0).astype(int)
+    tabular = cls(**TINY | {"max_iter": 4}, scoring=scored(scores)).fit(X, y)
+    assert tabular.members_[0].validation_scores_ == scores
+    assert tabular.history_.best_epoch == last
+    other = plain(hidden_layer_sizes=(2,), max_iter=4, early_stopping=True, scoring=scored(scores))
+    assert other.fit(X, y).history_.best_epoch == first
+
+
+@EACH_CLASS
+def test_the_parameters_are_those_of_the_last_best_epoch(cls):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = (X[:, 0] > 0).astype(int)
+    model = cls(**TINY | {"max_iter": 4}, validation_fraction=0, scoring=scored([]))
+    at_the_end = model.fit(X, y).members_[0]
+    for scores, same in [([0.5] * 4, True), ([1, 0, 0, 0], False)]:
+        model.set_params(scoring=scored(scores)).fit(X, y, X_val=X, y_val=y)
+        assert np.array_equal(model.members_[0].coefs_[0], at_the_end.coefs_[0]) == same
 
 
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was():
@@ -220,7 +301,7 @@ def _grid():
 def test_labels_of_several_kinds_at_once():
     X, y = load_iris(return_X_y=True)
     indicators = np.c_[y == 0, y == 2, y > 0].astype(int)
-    model = TabularMLPClassifier(**QUICK, n_members=2).fit(X, indicators)
+    model = TabularMLPClassifier(**QUICK | {"n_members": 2}).fit(X, indicators)
     assert model.predict(X).shape == indicators.shape
     assert (model.predict(X) == indicators).mean() > 0.9
 

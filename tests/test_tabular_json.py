@@ -37,8 +37,6 @@ from sklearn_mlp import (
 from sklearn_mlp._columns import Converted
 from sklearn_mlp.preprocessing import CategoryEncoder, RobustSmoothScaler, tabular_preprocessor
 
-pytestmark = pytest.mark.filterwarnings("ignore:`TargetEncoder:FutureWarning")
-
 FOLDER = Path(__file__).parent / "golden" / "tabular"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 GOLDEN = runpy.run_path(str(FOLDER / "regenerate.py"))
@@ -148,6 +146,32 @@ def test_a_clone_of_what_was_read_is_fitted_to_the_same(models):
     np.testing.assert_array_equal(
         again.predict_proba(CASES[F][1]), models[F].predict_proba(CASES[F][1])
     )
+
+
+OF_PARAMETERS = [
+    ("n_members", "auto"),
+    ("bins", "auto"),
+    ("layer_rates", "fan_in"),
+    ("layer_rates", [2.0, 0.5]),
+    ("layer_rates", (2, 1)),
+    ("intercept_rate", 0.1),
+    ("feature_scale", True),
+    ("feature_scale", False),
+    ("feature_scale", 2.5),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OF_PARAMETERS, ids=str)
+@pytest.mark.parametrize("cls", [TabularMLPClassifier, TabularMLPRegressor])
+def test_parameters_come_back(cls, name, value):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = cls(hidden_layer_sizes=(2,), max_iter=1, random_state=0, **{name: value})
+    again = from_json(model.fit(X, np.arange(40) % 2).to_json())
+    assert again.get_params() == model.get_params()
+    assert type(again.get_params()[name]) is type(value)
+    assert len(again.members_) == len(model.members_)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    np.testing.assert_array_equal(clone(again).fit(X, np.arange(40) % 2).predict(X), model.predict(X))
 
 
 def test_a_frame_of_polars_to_the_bit():

@@ -42,11 +42,10 @@ from sklearn_mlp.preprocessing import (
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:skl2onnx"),
-    pytest.mark.filterwarnings("ignore:`TargetEncoder:FutureWarning"),
 ]
 
 N = 300
-QUICK = {"hidden_layer_sizes": (16, 8), "max_iter": 5, "random_state": 0}
+QUICK = {"hidden_layer_sizes": (16, 8), "max_iter": 5, "n_members": 1, "random_state": 0}
 # The networks compute in float32, whatever the graph does.
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 DTYPES = ["float32", "float64"]
@@ -133,7 +132,7 @@ TARGETS = {
 def test_classifiers_of_frames(targets, n_members, dtype):
     X = frame(dtype=dtype)
     y = TARGETS[targets](np.asarray(value_of(X)))
-    model = TabularMLPClassifier(**QUICK, n_members=n_members).fit(X, y)
+    model = TabularMLPClassifier(**QUICK | {"n_members": n_members}).fit(X, y)
     assert_agrees(model, X, dtype)
     assert_agrees(model, frame(seed=1, dtype=dtype), dtype)
 
@@ -145,7 +144,7 @@ def test_regressors_of_frames(n_outputs, n_members, dtype):
     X = frame(dtype=dtype)
     y = np.asarray(value_of(X))
     y = y if n_outputs == 1 else np.c_[y, 1000 - 50 * y]
-    model = TabularMLPRegressor(**QUICK, n_members=n_members).fit(X, y)
+    model = TabularMLPRegressor(**QUICK | {"n_members": n_members}).fit(X, y)
     assert_agrees(model, frame(seed=1, dtype=dtype), dtype)
 
 
@@ -253,6 +252,8 @@ def test_none_and_nan_in_an_array_of_objects_are_missing():
 def test_a_frame_of_polars():
     X = frame()[["number", "colour", "flag"]]
     model = TabularMLPClassifier(**QUICK).fit(pl.from_pandas(X), X["colour"] == "red")
+    if not hasattr(model, "feature_names_in_"):
+        pytest.skip("this scikit-learn reads no names of this polars")
     exported = model.to_onnx()
     label, _ = run(exported, feeds(exported, X, "float64"))
     np.testing.assert_array_equal(label, model.predict(pl.from_pandas(X)))

@@ -25,7 +25,7 @@ rng = np.random.RandomState(0)
 NUMBERS = rng.normal(size=(N, 3)).round(2)
 SUM = NUMBERS[:, 0] + NUMBERS[:, 1]
 THIRDS = np.digitize(SUM, np.quantile(SUM, [1 / 3, 2 / 3]))
-SMALL = {"hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 0}
+SMALL = {"hidden_layer_sizes": (3,), "max_iter": 4, "n_members": 1, "bins": None, "random_state": 0}
 
 
 def frame():
@@ -57,33 +57,34 @@ def frame():
 CASES = {
     "v1-classifier-frame": (
         TabularMLPClassifier(
-            **SMALL, n_members=2, bins="tree", metrics=["accuracy"], learning_rate=CosineLog(2)
+            **SMALL
+            | {"n_members": 2, "bins": "tree", "metrics": ["accuracy"], "learning_rate": CosineLog(2)}
         ),
         frame(),
         np.array(["low", "mid", "high"])[THIRDS],
     ),
     "v1-classifier-two": (
-        TabularMLPClassifier(**SMALL, class_weight={False: 2.0, True: 1}),
+        TabularMLPClassifier(**SMALL, class_weight={False: 2.0, True: 1}, feature_scale=False),
         frame(),
         SUM > 0,
     ),
     "v1-classifier-labels": (
-        TabularMLPClassifier(**SMALL, bins="quantile"),
+        TabularMLPClassifier(**SMALL | {"bins": "quantile"}, layer_rates=(1, 0.5), intercept_rate=0.1),
         NUMBERS.astype(np.float32),
         (NUMBERS > 0).astype(int),
     ),
     "v1-classifier-unprepared": (
-        TabularMLPClassifier(**SMALL, preprocessor=None),
+        TabularMLPClassifier(**SMALL | {"bins": "auto"}, preprocessor=None),
         NUMBERS,
         THIRDS.astype(np.int16),
     ),
     "v1-regressor-frame": (
-        TabularMLPRegressor("huber", **SMALL, bins="quantile", clip=False),
+        TabularMLPRegressor("huber", **SMALL | {"bins": "quantile"}, clip=False, layer_rates="fan_in"),
         frame(),
         100 + 5 * SUM,
     ),
     "v1-regressor-outputs": (
-        TabularMLPRegressor(**SMALL, n_members=3),
+        TabularMLPRegressor(**SMALL | {"n_members": 3}, feature_scale=2.5),
         np.where(NUMBERS < -1.5, np.nan, NUMBERS),
         np.c_[SUM, 1e6 * NUMBERS[:, 2]],
     ),
