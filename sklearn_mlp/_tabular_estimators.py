@@ -32,6 +32,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mlp._activations import ACTIVATIONS
 from sklearn_mlp._base import _single_column
+from sklearn_mlp._columns import ColumnsOfKind
 from sklearn_mlp._estimators import MLPClassifier, MLPRegressor
 from sklearn_mlp._html import DocLinkMixin
 from sklearn_mlp._report import FitReport
@@ -63,8 +64,12 @@ SMALLEST_BATCH, LARGEST_BATCH, STEPS = 16, 256, 16
 # most, and cost least.
 MEMBER_ROWS, MOST_MEMBERS = 20_000, 5
 
-# A bin holds this many rows, and a number has at most MOST_BINS bins.
-BIN_ROWS, MOST_BINS = 64, 48
+# A bin holds about BIN_ROWS rows; a number has at most MOST_BINS bins, and all together ALL_BINS.
+BIN_ROWS, MOST_BINS, ALL_BINS = 64, 48, 1024
+
+# In classification bins that nobody asked for are fewer, and with fewer rows for each number there are
+# none: they would do harm.
+CLASS_BIN_ROWS, MOST_CLASS_BINS, ROWS_PER_NUMBER = 512, 16, 256
 
 # With fewer rows to validate on, their score would say nothing about the epochs.
 LEAST_VALIDATION = 5
@@ -88,8 +93,8 @@ def _n_members(n_rows):
     return int(np.clip(round(MEMBER_ROWS / max(n_rows, 1)), 1, MOST_MEMBERS))
 
 
-def _n_bins(n_rows):
-    return int(np.clip(n_rows // BIN_ROWS, 2, MOST_BINS))
+def _n_bins(n_rows, n_numbers, bin_rows=BIN_ROWS, most=MOST_BINS):
+    return max(2, min(n_rows // bin_rows, most, ALL_BINS // max(n_numbers, 1)))
 
 
 def _n_epochs(n_rows):
@@ -150,8 +155,11 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
     def _smallest_class(self, y):
         """The rows of the rarest class, by which a split has to be possible; None if there is none."""
 
+    @abstractmethod
+    def _auto_bins(self, n_rows, n_numbers):
+        """How many bins are added to each of so many columns of numbers unasked; 0: none."""
+
     _member: type
-    _auto_bins: str | None
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -208,7 +216,7 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
     def _fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
         X, y = self._validate(X, y)
         targets = self._learn_targets(y)
-        self.preprocessor_ = self._make_preprocessor(len(targets))
+        self.preprocessor_ = self._make_preprocessor(X)
         rows = self._rows(X if self.preprocessor_ is None else self.preprocessor_.fit_transform(X, y))
         held_out = {}
         if X_val is not None or y_val is not None or sample_weight_val is not None:
@@ -251,11 +259,15 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
         finite = self.preprocessor is None or "allow-nan"
         return validate_data(self, X, dtype="numeric", ensure_all_finite=finite, reset=reset)
 
-    def _make_preprocessor(self, n_rows):
+    def _make_preprocessor(self, X):
         if isinstance(self.preprocessor, str):
+            size = _num_samples(X), len(ColumnsOfKind("number")(X))
+            bins, n_bins = self.bins, _n_bins(*size)
+            if bins == "auto":
+                n_bins = self._auto_bins(*size)
+                bins = "quantile" if n_bins else None
             task = "classification" if is_classifier(self) else "regression"
-            bins = self._auto_bins if self.bins == "auto" else self.bins
-            return tabular_preprocessor(bins=bins, n_bins=_n_bins(n_rows), task=task)
+            return tabular_preprocessor(bins=bins, n_bins=max(n_bins, 1), task=task)
         if self.bins not in ("auto", None):
             raise ValueError(
                 f"bins={self.bins!r} is for preprocessor='auto'; leave it at 'auto', or put a "
@@ -383,20 +395,17 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
     activation : str, (str, float) or list of them, default='selu'
         As of `MLPClassifier`.
     n_members : int or 'auto', default='auto'
-<<<<<<< HEAD
         Networks, whose probabilities are averaged. They are trained side by side. 'auto':
         20,000 / rows, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
-=======
-        Networks, whose probabilities are averaged. They are trained side by side. 'auto': 20,000 / rows
-        of X, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
->>>>>>> trim
     preprocessor : 'auto', transformer or None, default='auto'
         'auto': `tabular_preprocessor()`. Any transformer, fitted on all rows and their targets as a
         clone; its output is taken as float32. None: X is numbers that need no preparation.
     bins : {'auto', 'quantile', 'tree'} or None, default='auto'
         What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
-        kind (`PiecewiseLinearEncoder`), one for every 64 rows and from 2 to 48, which makes the table
-        wider and training slower. 'auto': None, no encoding; try 'tree' where thresholds matter.
+        kind (`PiecewiseLinearEncoder`), one for every 64 rows, from 2 to 48 and at most about 1,024 in
+        all, which makes the table wider and training slower. 'auto': where there are 256 rows for
+        each column of numbers, 'quantile' with one bin for every 512 rows, from 2 to 16; else None. Try
+        'tree' where thresholds matter.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
         As of `MLPClassifier`.
     learning_rate : str, Schedule or callable, default='cosine_log'
@@ -495,7 +504,6 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
     _member = MLPClassifier
-    _auto_bins = None
 
     def __init__(
         self,
@@ -564,6 +572,11 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
 
     def _member_targets(self, y):
         return y
+
+    def _auto_bins(self, n_rows, n_numbers):
+        if n_rows < ROWS_PER_NUMBER * n_numbers:
+            return 0
+        return _n_bins(n_rows, n_numbers, CLASS_BIN_ROWS, MOST_CLASS_BINS)
 
     def _smallest_class(self, y):
         if self._multilabel:
@@ -678,20 +691,16 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
     activation : str, (str, float) or list of them, default='mish'
         As of `MLPRegressor`.
     n_members : int or 'auto', default='auto'
-<<<<<<< HEAD
         Networks, whose predictions are averaged. They are trained side by side. 'auto':
         20,000 / rows, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
-=======
-        Networks, whose predictions are averaged. They are trained side by side. 'auto': 20,000 / rows
-        of X, rounded, from 1 to 5; so 5 up to 4,444 rows, and 1 from 13,334.
->>>>>>> trim
     preprocessor : 'auto', transformer or None, default='auto'
         'auto': `tabular_preprocessor()`. Any transformer, fitted on all rows and their targets as a
         clone; its output is taken as float32. None: X is numbers that need no preparation.
     bins : {'auto', 'quantile', 'tree'} or None, default='auto'
         What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
-        kind (`PiecewiseLinearEncoder`), one for every 64 rows and from 2 to 48, which makes the table
-        wider and training slower. 'auto': 'quantile'.
+        kind (`PiecewiseLinearEncoder`), one for every 64 rows, from 2 to 48 and at most about 1,024 in
+        all, which makes the table wider and training slower. 'auto': 'quantile', or None with more than
+        512 columns of numbers.
     clip : bool, default=True
         Whether predictions are clipped to the range of the targets in `fit`.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
@@ -788,7 +797,6 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         "clip": ["boolean"],
     }
     _member = MLPRegressor
-    _auto_bins = "quantile"
 
     def __init__(
         self,
@@ -866,6 +874,9 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
 
     def _smallest_class(self, y):
         return None
+
+    def _auto_bins(self, n_rows, n_numbers):
+        return _n_bins(n_rows, n_numbers) if n_numbers <= ALL_BINS // 2 else 0
 
     def _own_parameters(self):
         return {"loss": self.loss}
