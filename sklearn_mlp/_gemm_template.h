@@ -18,7 +18,11 @@
 #define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
 #define MOST_FEW 3
 #define DEEP 64
+#ifdef __clang__ /* which unrolls by a number too late to keep sums in registers */
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* sum = a[0:rows, 0:depth] panel[0:depth], the panel in rows of `step`; constants where inlined are
    `rows`, `vectors`, and whether the last vector has `rest` < LANES values. */
