@@ -20,7 +20,11 @@
 #define FETCH_FROM 400000 /* bytes of B that do not stay in the second-level cache beside A */
 #define MOST_FEW 3
 #define DEEP 64
+#ifdef __clang__ /* which unrolls by a number too late to keep sums in registers */
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* sum = a[0:rows, 0:depth] panel[0:depth], the panel in rows of `step`; constants where inlined are
    `rows`, `vectors`, and whether the last vector has `rest` < LANES values. */

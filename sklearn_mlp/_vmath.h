@@ -14,8 +14,9 @@
 #include <math.h>
 #include <stdint.h>
 
-/* a b + c, of floats or of doubles, rounded once where the processor does that in one instruction. */
-#if defined(FP_FAST_FMA) && defined(FP_FAST_FMAF)
+/* a b + c, of floats or of doubles, rounded once where the processor does that in one instruction. Clang
+   says so by the names of the instructions alone. */
+#if (defined(FP_FAST_FMA) && defined(FP_FAST_FMAF)) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #define VM_FMA(a, b, c) _Generic((a), float: fmaf, double: fma)(a, b, c)
 #else
 #define VM_FMA(a, b, c) ((a) * (b) + (c))
