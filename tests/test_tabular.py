@@ -222,6 +222,33 @@ def test_bins_go_by_the_rows(n_rows, n_bins):
     assert bins_of(TabularMLPRegressor(**TINY).fit(X, X[:, 0])) == [n_bins]
 
 
+@pytest.mark.parametrize(
+    ("cls", "n_rows", "n_columns", "n_bins"),
+    [
+        (TabularMLPClassifier, 511, 2, None),  # fewer than 256 rows for each column
+        (TabularMLPClassifier, 512, 2, 2),
+        (TabularMLPClassifier, 1_536, 2, 3),
+        (TabularMLPClassifier, 9_000, 1, 16),
+        (TabularMLPRegressor, 1_000, 100, 10),
+        (TabularMLPRegressor, 20, 512, 2),
+        (TabularMLPRegressor, 20, 513, None),
+    ],
+)
+def test_bins_of_their_own_accord_go_by_rows_and_columns(cls, n_rows, n_columns, n_bins):
+    X = np.random.default_rng(0).normal(size=(n_rows, n_columns)).astype(np.float32)
+    model = cls(**TINY).fit(X, (X[:, 0] > 0).astype(int))
+    assert bins_of(model) == (n_bins and [n_bins] * n_columns)
+
+
+def test_columns_of_other_kinds_do_not_count():
+    pd = pytest.importorskip("pandas")
+    numbers = np.random.default_rng(0).normal(size=600)
+    X = pd.DataFrame(
+        {"a": numbers, "b": numbers, **{name: np.resize(["u", "v"], 600) for name in "cde"}}
+    )
+    assert bins_of(TabularMLPClassifier(**TINY).fit(X, numbers > 0)) == [2, 2]
+
+
 @EACH_CLASS
 @pytest.mark.parametrize("preprocessor", [None, StandardScaler()])
 def test_bins_are_for_the_preprocessing_that_is_made_here(cls, preprocessor):
