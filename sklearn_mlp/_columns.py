@@ -305,7 +305,8 @@ class CategoryEncoder(DocLinkMixin, ColumnTransformerPart):
         self.levels_, self._rare = [], []
         for known, rare in zip(ordinal.categories_, ordinal.infrequent_categories_, strict=True):
             rare = [] if rare is None else [level for level in rare if isinstance(level, str)]
-            frequent = [level for level in known if isinstance(level, str) and level not in set(rare)]
+            grouped = set(rare)
+            frequent = [level for level in known if isinstance(level, str) and level not in grouped]
             self.levels_.append([*frequent, None] if rare else frequent)
             self._rare.append(rare)
         return self

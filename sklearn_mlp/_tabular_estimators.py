@@ -261,19 +261,24 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
 
     def _make_preprocessor(self, X):
         if isinstance(self.preprocessor, str):
-            size = _num_samples(X), len(ColumnsOfKind("number")(X))
-            bins, n_bins = self.bins, _n_bins(*size)
-            if bins == "auto":
-                n_bins = self._auto_bins(*size)
-                bins = "quantile" if n_bins else None
             task = "classification" if is_classifier(self) else "regression"
-            return tabular_preprocessor(bins=bins, n_bins=max(n_bins, 1), task=task)
+            return tabular_preprocessor(task=task, **self._bin_parameters(X))
         if self.bins not in ("auto", None):
             raise ValueError(
                 f"bins={self.bins!r} is for preprocessor='auto'; leave it at 'auto', or put a "
                 "PiecewiseLinearEncoder into the preprocessor."
             )
         return None if self.preprocessor is None else clone(self.preprocessor)
+
+    def _bin_parameters(self, X):
+        """What `tabular_preprocessor` is told about bins."""
+        if self.bins is None:
+            return {}
+        size = _num_samples(X), len(ColumnsOfKind("number")(X))
+        if self.bins != "auto":
+            return {"bins": self.bins, "n_bins": _n_bins(*size)}
+        n_bins = self._auto_bins(*size)
+        return {"bins": "quantile", "n_bins": n_bins} if n_bins else {}
 
     @staticmethod
     def _rows(X):
