@@ -597,35 +597,13 @@ def test_a_parameter_that_came_later_has_its_default_in_older_files(monkeypatch)
 
 PLAIN = {MLPClassifier: C, MLPRegressor: R}
 PARAMETERS = [(cls, name) for cls in PLAIN for name in cls._get_param_names()]
-VALUES = [None, True, 0, 1, -1, 2**32, 2**63, 0.5, 1e9, 1e300, "auto", "relu", "adam", "balanced", "x"]
-VALUES += [
-    [],
-    [0.5],
-    ["relu"],
-    {"tuple": [3]},
-    {"float": "inf"},
-    {"float": "nan"},
-    {"dict": [["a", 1]]},
-]
-VALUES += [{"schedule": "ExponentialDecay", "parameters": {"gamma": gamma}} for gamma in (0, 1)]
 
 
 @pytest.mark.parametrize(("cls", "name"), PARAMETERS, ids=[f"{c.__name__}-{n}" for c, n in PARAMETERS])
-def test_schema_and_reader_agree_about_a_parameter(cls, name):
-    """But for integers written as 1.0, which a schema cannot tell from 1."""
-    document = parsed(PLAIN[cls])
+def test_schema_and_reader_agree_about_a_parameter(cls, name, disagreements):
     own = SCHEMA["$defs"]["classifier" if cls is MLPClassifier else "regressor"]
     validator = VALIDATOR.evolve(schema={**own, "$defs": SCHEMA["$defs"]})
-    for value in VALUES:
-        if isinstance(value, float) and value == int(value):
-            continue
-        document["parameters"][name] = value
-        try:
-            from_json(json.dumps(document))
-            read = True
-        except ModelFormatError:
-            read = False
-        assert validator.is_valid(document["parameters"]) == read, (name, value)
+    assert disagreements(parsed(PLAIN[cls]), name, validator) == []
 
 
 def test_the_schema_refuses_what_the_reader_refuses_for_its_form():

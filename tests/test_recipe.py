@@ -43,6 +43,13 @@ def problem(shape, dtype="float64"):
     return X, y[:, 0] if n_outputs == 1 else y, params
 
 
+def groups(params, largest):
+    """Factors of weights and intercepts, and the recipe that asks for them."""
+    n_layers = len(params["hidden_layer_sizes"]) + 1
+    factors = np.array([np.linspace(0.5, largest, n_layers), np.full(n_layers, 0.1)])
+    return factors, {"layer_rates": tuple(factors[0]), "intercept_rate": 0.1}
+
+
 def member(recipe, cls=MLPRegressor, **params):
     common = {
         "activation": "tanh", "shuffle": False, "max_iter": 3, "random_state": 0, "alpha": 0.3,
@@ -142,9 +149,7 @@ def reference_fit(model, X, y, *, factors, scale_factor=0.0, max_norm=np.inf):
 @EACH_SOLVER
 def test_rates_of_groups_equal_the_reference(solver, shape, dtype):
     X, y, params = problem(shape, dtype)
-    n_layers = len(params["hidden_layer_sizes"]) + 1
-    factors = np.array([np.linspace(0.5, 3, n_layers), np.full(n_layers, 0.1)])
-    recipe = {"layer_rates": tuple(factors[0]), "intercept_rate": 0.1}
+    factors, recipe = groups(params, 3)
     model = member(recipe, solver=solver, weight_decay=5.0, **params).fit(X, y)
     expected, _ = reference_fit(model, X, y, factors=factors)
     assert_close(parameters(model), expected, dtype)
@@ -223,10 +228,8 @@ SCALED = {"feature_scale": 6.0}
 @EACH_SOLVER
 def test_a_scale_equals_the_reference(solver, shape, dtype):
     X, y, params = problem(shape, dtype)
-    n_layers = len(params["hidden_layer_sizes"]) + 1
-    factors = np.array([np.linspace(0.5, 2, n_layers), np.full(n_layers, 0.1)])
-    recipe = {"layer_rates": tuple(factors[0]), "intercept_rate": 0.1, **SCALED}
-    model = member(recipe, solver=solver, weight_decay=5.0, **params).fit(X, y)
+    factors, recipe = groups(params, 2)
+    model = member({**recipe, **SCALED}, solver=solver, weight_decay=5.0, **params).fit(X, y)
     expected, _ = reference_fit(model, X, y, factors=factors, scale_factor=6.0)
     assert_close(parameters(model), expected, dtype)
     unscaled, _ = reference_fit(model, X, y, factors=factors)

@@ -213,14 +213,14 @@ def expected(name, model):
     return found
 
 
-def main():
+def main(names=CASES, make=make, expected=expected, folder=FOLDER):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--overwrite", action="store_true", help="replace the files that are there")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write them")
+    parser.add_argument("--folder", type=Path, default=folder, help="where to write them")
     arguments = parser.parse_args()
     (arguments.folder / "expected").mkdir(exist_ok=True)
     kept = 0
-    for name in CASES:
+    for name in names:
         path = arguments.folder / f"{name}.json"
         if path.exists() and not arguments.overwrite:
             kept += 1

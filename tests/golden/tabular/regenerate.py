@@ -6,11 +6,10 @@
 As for those in the folder above, a file of a released version of the format is never changed.
 """
 
-import argparse
-import json
 import sys
 import warnings
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pandas as pd
@@ -106,23 +105,6 @@ def predictions(name, model):
     return {m: getattr(model, m)(rows).tolist() for m in methods if hasattr(model, m)}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--overwrite", action="store_true", help="replace the files that are there")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write them")
-    arguments = parser.parse_args()
-    (arguments.folder / "expected").mkdir(exist_ok=True)
-    for name in CASES:
-        path = arguments.folder / f"{name}.json"
-        if path.exists() and not arguments.overwrite:
-            print(f"kept {path.name}: it has to load for ever (--overwrite)")
-            continue
-        model = make(name)
-        model.save_json(path)
-        text = json.dumps(predictions(name, model), ensure_ascii=False, indent=1)
-        (path.parent / "expected" / path.name).write_text(text + "\n", encoding="utf-8")
-        print(f"wrote {path.name}")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write = run_path(str(FOLDER.parent / "regenerate.py"))["main"]
+    sys.exit(write(CASES, make, predictions, FOLDER))
