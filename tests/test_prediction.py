@@ -721,38 +721,41 @@ def test_ten_thousand_calls_allocate_nothing(task):
         assert sys.getallocatedblocks() - before < 20
 
 
-@EACH_TASK
-@pytest.mark.parametrize("n_rows", [1, 16])
-def test_no_call_allocates_and_frees_either(task, n_rows):
-    """The peak of traced memory: what is freed again would show."""
-    for call, data, out in calls_into(shared(task), rows(n_rows)):
-        repeats = [None] * 1_000
-        call(data, out)
-        gc.collect()
-        tracemalloc.start()
-        try:
+def traced_peak(call, data, out, n_calls):
+    """Of memory that calls take beyond a first one: the least of three rounds.
+
+    What the calls take shows in every round; tracemalloc also sees other threads, such as the one that
+    receives messages in a worker of pytest-xdist.
+    """
+    repeats, peaks = [None] * n_calls, []
+    call(data, out)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(3):
             call(data, out)
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
             for _ in repeats:
                 call(data, out)
-            assert tracemalloc.get_traced_memory()[1] - before < 300
-        finally:
-            tracemalloc.stop()
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    return min(peaks)
+
+
+@EACH_TASK
+@pytest.mark.parametrize("n_rows", [1, 16])
+def test_no_call_allocates_and_frees_either(task, n_rows):
+    """The peak of traced memory: what is freed again would show."""
+    for call, data, out in calls_into(shared(task), rows(n_rows)):
+        assert traced_peak(call, data, out, 1_000) < 300
 
 
 def test_a_predictor_allocates_nothing_for_many_rows():
     model, data = shared("multiclass"), rows(3000)
     predictor, out = model.make_predictor(3000), np.empty((3000, 3))
-    tracemalloc.start()
-    try:
-        predictor.predict_proba_into(data, out)
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        predictor.predict_proba_into(data, out)
-        assert tracemalloc.get_traced_memory()[1] - before < 300
-    finally:
-        tracemalloc.stop()
+    assert traced_peak(predictor.predict_proba_into, data, out, 1) < 300
 
 
 def test_memory_of_a_prediction_does_not_grow_with_the_rows():
