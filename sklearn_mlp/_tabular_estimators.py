@@ -67,6 +67,9 @@ MEMBER_ROWS, MOST_MEMBERS = 20_000, 5
 # A bin holds about BIN_ROWS rows; a number has at most MOST_BINS bins, and all together ALL_BINS.
 BIN_ROWS, MOST_BINS, ALL_BINS = 64, 48, 1024
 
+# Those of trees may be more and smaller: a tree puts them where y changes.
+MOST_TREE_BINS, ALL_TREE_BINS, TREE_LEAF = 256, 2048, 8
+
 # In classification bins that nobody asked for are fewer, and with fewer rows for each number there are
 # none: they would do harm.
 CLASS_BIN_ROWS, MOST_CLASS_BINS, ROWS_PER_NUMBER = 512, 16, 256
@@ -93,8 +96,8 @@ def _n_members(n_rows):
     return int(np.clip(round(MEMBER_ROWS / max(n_rows, 1)), 1, MOST_MEMBERS))
 
 
-def _n_bins(n_rows, n_numbers, bin_rows=BIN_ROWS, most=MOST_BINS):
-    return max(2, min(n_rows // bin_rows, most, ALL_BINS // max(n_numbers, 1)))
+def _n_bins(n_rows, n_numbers, bin_rows=BIN_ROWS, most=MOST_BINS, total=ALL_BINS):
+    return max(2, min(n_rows // bin_rows, most, total // max(n_numbers, 1)))
 
 
 def _n_epochs(n_rows):
@@ -275,9 +278,10 @@ class BaseTabular(DocLinkMixin, JSONMixin, TabularONNXMixin, BaseEstimator, ABC)
         if self.bins is None:
             return {}
         size = _num_samples(X), len(ColumnsOfKind("number")(X))
-        if self.bins != "auto":
-            return {"bins": self.bins, "n_bins": _n_bins(*size)}
-        n_bins = self._auto_bins(*size)
+        if self.bins == "tree":
+            n_bins = _n_bins(*size, most=MOST_TREE_BINS, total=ALL_TREE_BINS)
+            return {"bins": "tree", "n_bins": n_bins, "min_samples_leaf": TREE_LEAF}
+        n_bins = _n_bins(*size) if self.bins == "quantile" else self._auto_bins(*size)
         return {"bins": "quantile", "n_bins": n_bins} if n_bins else {}
 
     @staticmethod
@@ -407,10 +411,11 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         clone; its output is taken as float32. None: X is numbers that need no preparation.
     bins : {'auto', 'quantile', 'tree'} or None, default='auto'
         What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
-        kind (`PiecewiseLinearEncoder`), one for every 64 rows, from 2 to 48 and at most about 1,024 in
-        all, which makes the table wider and training slower. 'auto': where there are 256 rows for
-        each column of numbers, 'quantile' with one bin for every 512 rows, from 2 to 16; else None. Try
-        'tree' where thresholds matter.
+        kind (`PiecewiseLinearEncoder`), one for every 64 rows, which makes the table wider and training
+        slower. 'quantile': from 2 to 48, and about 1,024 in all at most. 'tree': from 2 to 256 of 8
+        rows at least, 2,048 in all; worth trying where thresholds matter. 'auto': where there are 256
+        rows for each column of numbers, 'quantile' with one bin for every 512 rows, from 2 to 16; else
+        None.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
         As of `MLPClassifier`.
     learning_rate : str, Schedule or callable, default='cosine_log'
@@ -703,16 +708,17 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         clone; its output is taken as float32. None: X is numbers that need no preparation.
     bins : {'auto', 'quantile', 'tree'} or None, default='auto'
         What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
-        kind (`PiecewiseLinearEncoder`), one for every 64 rows, from 2 to 48 and at most about 1,024 in
-        all, which makes the table wider and training slower. 'auto': 'quantile', or None with more than
-        512 columns of numbers.
+        kind (`PiecewiseLinearEncoder`), one for every 64 rows, which makes the table wider and training
+        slower. 'quantile': from 2 to 48, and about 1,024 in all at most. 'tree': from 2 to 256 of 8
+        rows at least, 2,048 in all; worth trying where thresholds matter. 'auto': 'quantile', or None
+        with more than 512 columns of numbers.
     clip : bool, default=True
         Whether predictions are clipped to the range of the targets in `fit`.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
         As of `MLPRegressor`.
     learning_rate : str, Schedule or callable, default='cosine_log'
         Schedule of the rate over the whole of training, a factor of `learning_rate_init` in each step.
-    learning_rate_init : float, default=0.002
+    learning_rate_init : float, default=0.003
         Largest rate.
     layer_rates : 'fan_in', array-like of float or None, default=None
         Factors of the rate of each layer's weights. 'fan_in': sqrt(256 / n_in) for a layer with n_in
@@ -815,7 +821,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabular):
         clip: bool = True,
         solver: str = "adamw",
         learning_rate: str | Schedule | ScheduleFunction = "cosine_log",
-        learning_rate_init: float = 0.002,
+        learning_rate_init: float = 0.003,
         layer_rates: ArrayLike | str | None = None,
         intercept_rate: float = 1.0,
         feature_scale: bool | float = True,

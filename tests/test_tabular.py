@@ -222,6 +222,21 @@ def test_bins_go_by_the_rows(n_rows, n_bins):
     assert bins_of(TabularMLPRegressor(**TINY).fit(X, X[:, 0])) == [n_bins]
 
 
+@EACH_CLASS
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "n_bins"), [(150, 1, 2), (640, 1, 10), (17_000, 1, 256), (8_000, 20, 102)]
+)
+def test_bins_of_trees_go_by_rows_and_columns(cls, n_rows, n_columns, n_bins):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n_rows, n_columns)), rng.integers(0, 2, n_rows)
+    model = cls(**TINY, bins="tree").fit(X, y)
+    assert bins_of(model) == [n_bins] * n_columns
+    for x, edges in zip(
+        X.T, model.preprocessor_.named_transformers_["bins"][-1].bin_edges_, strict=True
+    ):
+        assert 8 <= np.histogram(x, edges)[0].min() < 64
+
+
 @pytest.mark.parametrize(
     ("cls", "n_rows", "n_columns", "n_bins"),
     [
