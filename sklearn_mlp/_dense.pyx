@@ -31,12 +31,12 @@ from sklearn_mlp._blas import INSTRUCTION_LEVEL, INSTRUCTION_SET
 
 cdef extern from "_dropout.h" nogil:
     uint64_t dropout_row_key(uint64_t epoch_key, uint64_t row, uint64_t layer)
-    void dropout_row_f(uint64_t row_key, uint32_t drop_below, float scale, float* row,
-                       float* slopes, Py_ssize_t n)
-    void dropout_row_d(uint64_t row_key, uint32_t drop_below, double scale, double* row,
-                       double* slopes, Py_ssize_t n)
 
 cdef extern from "_rows.h" nogil:
+    void rows_drop_float(int level, uint64_t row_key, uint32_t drop_below, float scale, float* row,
+                         float* slopes, Py_ssize_t n)
+    void rows_drop_double(int level, uint64_t row_key, uint32_t drop_below, double scale, double* row,
+                          double* slopes, Py_ssize_t n)
     void rows_sum_float(int level, const float* x, Py_ssize_t n_rows, Py_ssize_t n, float* total,
                         bint accumulate)
     void rows_sum_double(int level, const double* x, Py_ssize_t n_rows, Py_ssize_t n, double* total,
@@ -249,11 +249,11 @@ cdef void _drop_units(
     for i in range(n_rows):
         key = dropout_row_key(epoch_key, row_at(rows, first, i), number)
         if floating is float:
-            dropout_row_f(key, layer.drop_below, <float> layer.kept_scale,
-                          outputs + i * layer.n_out, slopes + i * layer.n_out, layer.n_out)
+            rows_drop_float(set_level, key, layer.drop_below, <float> layer.kept_scale,
+                            outputs + i * layer.n_out, slopes + i * layer.n_out, layer.n_out)
         else:
-            dropout_row_d(key, layer.drop_below, layer.kept_scale,
-                          outputs + i * layer.n_out, slopes + i * layer.n_out, layer.n_out)
+            rows_drop_double(set_level, key, layer.drop_below, layer.kept_scale,
+                             outputs + i * layer.n_out, slopes + i * layer.n_out, layer.n_out)
 
 
 cdef inline floating* _slopes(

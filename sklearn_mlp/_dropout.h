@@ -4,7 +4,8 @@
    A key of 64 bits is made for every row and layer with the finaliser of SplitMix64 (Steele, Lea and
    Flood 2014), a bijection that lets each bit of its argument reach every bit of the result. The units
    of a row are then numbered from it by a 32-bit mixer of two multiplications, into which the second
-   half of the key goes between the two; its loop is vectorised by any compiler, with the same bits. */
+   half of the key goes between the two; the loop of _rows.h is vectorised by any compiler, with the same
+   bits. */
 #ifndef SKLEARN_MLP_DROPOUT_H
 #define SKLEARN_MLP_DROPOUT_H
 
@@ -37,20 +38,5 @@ static inline uint32_t dropout_number(uint64_t row_key, uint32_t unit)
     x = (x ^ (x >> 15)) * 0x846CA68Bu;
     return x ^ (x >> 16);
 }
-
-/* Multiply the activations of a row, and their slopes, by 0 or by `scale`. */
-#define DROPOUT_DEFINE(name, T)                                                                    \
-    static inline void name(uint64_t row_key, uint32_t drop_below, T scale, T *row, T *slopes,     \
-                            ptrdiff_t n)                                                           \
-    {                                                                                              \
-        for (ptrdiff_t j = 0; j < n; j++) {                                                        \
-            T factor = dropout_number(row_key, (uint32_t) j) < drop_below ? 0 : scale;             \
-            row[j] *= factor;                                                                      \
-            slopes[j] *= factor;                                                                   \
-        }                                                                                          \
-    }
-
-DROPOUT_DEFINE(dropout_row_f, float)
-DROPOUT_DEFINE(dropout_row_d, double)
 
 #endif

@@ -1,10 +1,11 @@
-/* The formulas of the activations and of their derivatives, and the loops over them, those of the log loss,
-   of sparse rows and of sums of rows: the same source for the compiler's baseline and for each instruction
+/* The formulas of the activations and of their derivatives, and the loops over them, those of dropout, of the
+   log loss, of sparse rows and of sums of rows: the same source for the compiler's baseline and for each instruction
    set, which differ by what FMA does not round. */
 #ifndef SKLEARN_MLP_ROWS_H
 #define SKLEARN_MLP_ROWS_H
 
 #include <stddef.h>
+#include "_dropout.h"
 #include "_sets.h"
 #include "_vmath.h"
 
@@ -52,6 +53,21 @@ enum { ROWS(ROWS_CODE) };
 
 ROWS_DECLARE(float)
 ROWS_DECLARE(double)
+
+/* Multiply the activations of a row, and their slopes, by 0 or by `scale`. */
+#define ROWS_DROP_ARGUMENTS(T)                                                                     \
+    uint64_t row_key, uint32_t drop_below, T scale, T *restrict row, T *restrict slopes, ptrdiff_t n
+#define ROWS_DECLARE_DROP(T)                                                                       \
+    void rows_drop_##T##_portable(ROWS_DROP_ARGUMENTS(T)),                                         \
+        rows_drop_##T##_avx2(ROWS_DROP_ARGUMENTS(T)),                                              \
+        rows_drop_##T##_avx512(ROWS_DROP_ARGUMENTS(T));                                            \
+    static inline void rows_drop_##T(int level, ROWS_DROP_ARGUMENTS(T))                            \
+    {                                                                                              \
+        SETS_CHOOSE(rows_drop_##T, level)(row_key, drop_below, scale, row, slopes, n);             \
+    }
+
+ROWS_DECLARE_DROP(float)
+ROWS_DECLARE_DROP(double)
 
 /* x = exp(x), for the losses. */
 #define ROWS_DECLARE_EXP(T)                                                                        \
@@ -128,6 +144,16 @@ ROWS_DECLARE_SUM(double)
 
 ROWS_DECLARE_SPARSE(float)
 ROWS_DECLARE_SPARSE(double)
+
+#define ROWS_DEFINE_DROP(T, set)                                                                   \
+    void rows_drop_##T##_##set(ROWS_DROP_ARGUMENTS(T))                                             \
+    {                                                                                              \
+        for (ptrdiff_t j = 0; j < n; j++) {                                                        \
+            T factor = dropout_number(row_key, (uint32_t) j) < drop_below ? 0 : scale;             \
+            row[j] *= factor;                                                                      \
+            slopes[j] *= factor;                                                                   \
+        }                                                                                          \
+    }
 
 #define ROWS_DEFINE_EXP(T, set, function)                                                          \
     void rows_exp_##T##_##set(T *x, ptrdiff_t n)                                                   \
@@ -301,6 +327,8 @@ ROWS_DECLARE_SPARSE(double)
 #define ROWS_DEFINE(set)                                                                           \
     ROWS(ROWS_FLOAT)                                                                               \
     ROWS(ROWS_DOUBLE)                                                                              \
+    ROWS_DEFINE_DROP(float, set)                                                                   \
+    ROWS_DEFINE_DROP(double, set)                                                                  \
     ROWS_DEFINE_EXP(float, set, vm_expf)                                                           \
     ROWS_DEFINE_EXP(double, set, vm_exp)                                                           \
     ROWS_DEFINE_LOG_LOSS(float, set, vm_expf)                                                      \
