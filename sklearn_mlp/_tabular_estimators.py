@@ -70,9 +70,9 @@ BIN_ROWS, MOST_BINS, ALL_BINS = 64, 48, 1024
 # Those of trees may be more and smaller: a tree puts them where y changes.
 MOST_TREE_BINS, ALL_TREE_BINS, TREE_LEAF = 256, 2048, 8
 
-# In classification bins that nobody asked for are fewer, and with fewer rows for each number there are
-# none: they would do harm.
-CLASS_BIN_ROWS, MOST_CLASS_BINS, ROWS_PER_NUMBER = 512, 16, 256
+# In classification bins that nobody asked for are larger, and there are none with fewer rows of a class
+# for each number: they would do harm.
+CLASS_BIN_ROWS, CLASS_ROWS = 256, 64
 
 # With fewer rows to validate on, their score would say nothing about the epochs.
 LEAST_VALIDATION = 5
@@ -413,9 +413,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         What the preprocessor 'auto' adds to each number: its piecewise-linear encoding on bins of this
         kind (`PiecewiseLinearEncoder`), one for every 64 rows, which makes the table wider and training
         slower. 'quantile': from 2 to 48, and about 1,024 in all at most. 'tree': from 2 to 256 of 8
-        rows at least, 2,048 in all; worth trying where thresholds matter. 'auto': where there are 256
-        rows for each column of numbers, 'quantile' with one bin for every 512 rows, from 2 to 16; else
-        None.
+        rows at least, 2,048 in all; worth trying where thresholds matter. 'auto': with 64 rows or more
+        for each class and column of numbers (of three columns and two classes: 384 rows), 'quantile'
+        with one bin for every 256 rows; else None.
     solver : {'adamw', 'adam', 'sgd'}, default='adamw'
         As of `MLPClassifier`.
     learning_rate : str, Schedule or callable, default='cosine_log'
@@ -584,9 +584,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabular):
         return y
 
     def _auto_bins(self, n_rows, n_numbers):
-        if n_rows < ROWS_PER_NUMBER * n_numbers:
+        if n_rows < CLASS_ROWS * len(self.classes_) * n_numbers:
             return 0
-        return _n_bins(n_rows, n_numbers, CLASS_BIN_ROWS, MOST_CLASS_BINS)
+        return _n_bins(n_rows, n_numbers, CLASS_BIN_ROWS)
 
     def _smallest_class(self, y):
         if self._multilabel:

@@ -240,10 +240,10 @@ def test_bins_of_trees_go_by_rows_and_columns(cls, n_rows, n_columns, n_bins):
 @pytest.mark.parametrize(
     ("cls", "n_rows", "n_columns", "n_bins"),
     [
-        (TabularMLPClassifier, 511, 2, None),  # fewer than 256 rows for each column
-        (TabularMLPClassifier, 512, 2, 2),
-        (TabularMLPClassifier, 1_536, 2, 3),
-        (TabularMLPClassifier, 9_000, 1, 16),
+        (TabularMLPClassifier, 255, 2, None),  # fewer than 64 rows for each class and column
+        (TabularMLPClassifier, 256, 2, 2),
+        (TabularMLPClassifier, 1_536, 2, 6),
+        (TabularMLPClassifier, 13_000, 1, 48),
         (TabularMLPRegressor, 1_000, 100, 10),
         (TabularMLPRegressor, 20, 512, 2),
         (TabularMLPRegressor, 20, 513, None),
@@ -255,11 +255,18 @@ def test_bins_of_their_own_accord_go_by_rows_and_columns(cls, n_rows, n_columns,
     assert bins_of(model) == (n_bins and [n_bins] * n_columns)
 
 
+@pytest.mark.parametrize(("n_rows", "n_bins"), [(639, None), (640, [2, 2])])
+def test_bins_of_their_own_accord_go_by_the_classes(n_rows, n_bins):
+    X = np.random.default_rng(0).normal(size=(n_rows, 2))
+    model = TabularMLPClassifier(**TINY).fit(X, np.arange(n_rows) % 5)
+    assert bins_of(model) == n_bins
+
+
 def test_columns_of_other_kinds_do_not_count():
     pd = pytest.importorskip("pandas")
-    numbers = np.random.default_rng(0).normal(size=600)
+    numbers = np.random.default_rng(0).normal(size=300)
     X = pd.DataFrame(
-        {"a": numbers, "b": numbers, **{name: np.resize(["u", "v"], 600) for name in "cde"}}
+        {"a": numbers, "b": numbers, **{name: np.resize(["u", "v"], 300) for name in "cde"}}
     )
     assert bins_of(TabularMLPClassifier(**TINY).fit(X, numbers > 0)) == [2, 2]
 
