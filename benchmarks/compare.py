@@ -188,12 +188,13 @@ def run_workload(name, report, options):
 
 def main():
     options = parse_arguments()
-    report = {"versions": {}, "options": vars(options), "left_out": {}}
+    kept = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+    report = {"versions": {}, "options": kept, "left_out": {}}
     report |= {"results": [], "peak_bytes": {}}
     for name in options.workloads:
         run_workload(name, report, options)
         if options.json:  # after each workload, so that an interrupted run leaves something
-            options.json.write_text(json.dumps(report, indent=1, default=str) + "\n")
+            options.json.write_text(json.dumps(report, indent=1) + "\n")
     print_results(report)
 
 
