@@ -61,9 +61,9 @@ ABLATION = {
     "regression": {
         "default, one member": {},
         "no clipping": {"clip": False},
-        "no bins": {"bins": None},
     },
     "both": {
+        "no bins": {"bins": None},
         "tree bins": {"bins": "tree"},
         "no learned scale": {"feature_scale": False},
         "intercept_rate=0.1": {"intercept_rate": 0.1},
