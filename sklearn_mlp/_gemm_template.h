@@ -6,7 +6,8 @@
    B and keeps the sums in registers; an odd number of vectors begins with a panel of WIDEST. A panel is
    copied into a contiguous buffer that stays in the first-level cache (k is cut into blocks of at most
    DEPTH for that) while a block of A that stays in the second-level cache passes by. A B that fits that
-   cache as it is, and needs no filling up, is read in place, and so is an A with contiguous rows.
+   cache as it is, or is read only once, and needs no filling up, is read in place, and so is an A with
+   contiguous rows.
 
    Products with fewer columns than a vector has lanes take other ways, and so do the last columns of others
    where they fill no more than half a vector: a row of C at a time as dot products, or C' = B' A' with few
@@ -176,7 +177,7 @@ static void NAME(multiply_block)(
 {
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
     ptrdiff_t bytes = depth * n * (ptrdiff_t) sizeof(REAL);
-    int whole = b_column == 1 && depth * b_row * (ptrdiff_t) sizeof(REAL) <= IN_PLACE;
+    int whole = b_column == 1 && (m <= ROWS || depth * b_row * (ptrdiff_t) sizeof(REAL) <= IN_PLACE);
     for (ptrdiff_t j = 0, columns; j < n; j += columns) {
         ptrdiff_t left = (n - j + LANES - 1) / LANES;
         ptrdiff_t vectors = left % 2 && left >= WIDEST ? WIDEST : left < 2 ? left : 2;
