@@ -15,6 +15,21 @@ VALUES += [{"dict": [["a", 1]]}]
 VALUES += [{"schedule": "ExponentialDecay", "parameters": {"gamma": gamma}} for gamma in (0, 1)]
 
 
+@pytest.fixture(scope="session")
+def instruction_sets():
+    """Those that this build has and this processor runs."""
+    from sklearn_mlp._blas import _choose_instruction_set
+    from sklearn_mlp._build_config import INSTRUCTION_SETS
+
+    def runs(name):
+        try:
+            return _choose_instruction_set(name) == name
+        except ImportError:
+            return False
+
+    return [name for name in INSTRUCTION_SETS if runs(name)]
+
+
 @pytest.fixture
 def disagreements():
     """Values of a parameter about which the schema and the reader of a JSON document disagree.
