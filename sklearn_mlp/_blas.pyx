@@ -22,11 +22,13 @@ cdef extern from "_gemm.h" nogil:
     ctypedef void (*gemm_float)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_column, const float* b, Py_ssize_t b_row, Py_ssize_t b_column,
-        float* c, Py_ssize_t ldc, bint accumulate, float* work) noexcept nogil
+        float* c, Py_ssize_t ldc, bint accumulate, int finish, const float* with_,
+        float* work) noexcept nogil
     ctypedef void (*gemm_double)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row,
         Py_ssize_t a_column, const double* b, Py_ssize_t b_row, Py_ssize_t b_column,
-        double* c, Py_ssize_t ldc, bint accumulate, double* work) noexcept nogil
+        double* c, Py_ssize_t ldc, bint accumulate, int finish, const double* with_,
+        double* work) noexcept nogil
     gemm_float gemm_avx2_f, gemm_avx512_f
     gemm_double gemm_avx2_d, gemm_avx512_d
 
@@ -68,6 +70,7 @@ cdef void gemm(
     const floating* b, Py_ssize_t ldb,  # IN
     bint accumulate,
     floating* c, Py_ssize_t ldc,        # OUT, (m, n)
+    int finish, const floating* with_,  # a last step, see _gemm.h; GEMM_PLAIN where BLAS is called
     floating* work,                     # scratch of GEMM_WORK values
 ) noexcept nogil:
     """c = op(a) op(b), or c += op(a) op(b), with op(a) of (m, k) and op(b) of (k, n); k > 0."""
@@ -83,11 +86,11 @@ cdef void gemm(
     elif floating is float:
         (narrow_float if n < WIDE else wide_float)(
             m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
-            b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+            b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, finish, with_, work)
     else:
         (narrow_double if n < WIDE else wide_double)(
             m, n, k, a, 1 if trans_a else lda, lda if trans_a else 1,
-            b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, work)
+            b, 1 if trans_b else ldb, ldb if trans_b else 1, c, ldc, accumulate, finish, with_, work)
 
 
 cdef void _blas_gemm(
@@ -142,4 +145,4 @@ cdef _multiply(const floating[:, ::1] a, const floating[:, ::1] b, bint trans_a,
     cdef floating[::1] work = np.empty(GEMM_WORK, out.base.dtype)
     gemm(trans_a, trans_b, out.shape[0], out.shape[1], a.shape[0] if trans_a else a.shape[1],
          &a[0, 0], a.shape[1], &b[0, 0], b.shape[1], accumulate, &out[0, 0], out.shape[1],
-         &work[0])
+         GEMM_PLAIN, NULL, &work[0])

@@ -20,7 +20,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from sklearn_mlp._activations cimport add_intercepts_and_activate, multiply_by_derivative
-from sklearn_mlp._blas cimport GEMM_WORK, SHARD, gemm
+from sklearn_mlp._blas cimport (
+    GEMM_INTERCEPTS, GEMM_PLAIN, GEMM_RELU, GEMM_RELU_SLOPES, GEMM_WORK, SHARD, gemm
+)
 from sklearn_mlp._loss cimport loss_and_delta
 from sklearn_mlp._types cimport (
     BlockSpec, LayerSpec, LossSpec, SampleSpec, WorkspaceSpec, row_at
@@ -53,6 +55,7 @@ cdef extern from "_rows.h" nogil:
                              double* table)
 
 cdef:
+    int RELU = ACTIVATIONS["relu"].code, IDENTITY = ACTIVATIONS["identity"].code
     bint CALLS_BLAS = INSTRUCTION_SET == "portable"
     int set_level = INSTRUCTION_LEVEL
 
@@ -176,10 +179,16 @@ cdef void apply_layer(
     floating* slopes,        # OUT, the same, where not NULL
     floating* work,          # scratch of a product
 ) noexcept nogil:
+    cdef int finish = GEMM_PLAIN
+    if not CALLS_BLAS and slopes is NULL:
+        finish = (GEMM_RELU if layer.activation == RELU else
+                  GEMM_INTERCEPTS if layer.activation == IDENTITY else GEMM_PLAIN)
     gemm(False, False, n_rows, layer.n_out, layer.n_in, inputs, layer.n_in,
-         params + layer.weights, layer.n_out, False, outputs, layer.n_out, work)
-    add_intercepts_and_activate(layer.activation, layer.negative_slope, outputs, slopes,
-                                params + layer.intercepts, n_rows, layer.n_out)
+         params + layer.weights, layer.n_out, False, outputs, layer.n_out, finish,
+         params + layer.intercepts, work)
+    if finish == GEMM_PLAIN:
+        add_intercepts_and_activate(layer.activation, layer.negative_slope, outputs, slopes,
+                                    params + layer.intercepts, n_rows, layer.n_out)
 
 
 cdef void apply_sparse_layer(
@@ -326,18 +335,25 @@ cdef void _backward(
 ) noexcept nogil:
     """Turn the gradient of the raw scores into that of every layer's sums, for rows `start`, ..."""
     cdef:
-        int i
+        int i, finish = GEMM_PLAIN
         const LayerSpec* layer
+        const LayerSpec* below
         floating* delta
     for i in range(n_layers - 1, -1, -1):
         layer = layers + i
         delta = _block(space.deltas, space, layer.column, params) + start * layer.n_out
-        _multiply_by_slopes(layer, space, start, n_rows, delta)
+        if finish == GEMM_PLAIN:
+            _multiply_by_slopes(layer, space, start, n_rows, delta)
         if i > 0:
+            below = layers + i - 1
+            finish = GEMM_PLAIN
+            if not CALLS_BLAS and below.slopes < 0 and below.activation == RELU:
+                finish = GEMM_RELU_SLOPES
             gemm(False, True, n_rows, layer.n_in, layer.n_out, <const floating*> delta,
                  layer.n_out, params + layer.weights, layer.n_out, False,
-                 _block(space.deltas, space, layer.column - layer.n_in, params)
-                 + start * layer.n_in, layer.n_in, work)
+                 _block(space.deltas, space, below.column, params) + start * layer.n_in, layer.n_in,
+                 finish,
+                 _block(space.activations, space, below.column, params) + start * layer.n_in, work)
 
 
 cdef void _keep_outputs(
@@ -418,7 +434,7 @@ cdef void block_gradient(
     else:
         below = <const floating*> space.gathered
     gemm(True, False, block.n_rows, layer.n_out, n_rows, below + block.first_row, layer.n_in, delta,
-         layer.n_out, accumulate, gradient + block.start, layer.n_out,
+         layer.n_out, accumulate, gradient + block.start, layer.n_out, GEMM_PLAIN, NULL,
          <floating*> space.work + thread * GEMM_WORK)
 
 

@@ -5,7 +5,11 @@
 
    `work` has room for GEMM_WORK values; it is used where A's rows are not contiguous. Every element of
    C is summed in an order that depends on n and k alone, so that a product may be computed by parts of
-   its rows. */
+   its rows.
+
+   Its last step may be done with its sums while they are in registers: GEMM_INTERCEPTS adds with[j] to
+   column j, GEMM_RELU does that and takes what is below 0 to 0, and GEMM_RELU_SLOPES, with `with` as C, makes
+   0 of c[i, j] where with[i, j] is 0. NaN is passed on. */
 #ifndef SKLEARN_MLP_GEMM_H
 #define SKLEARN_MLP_GEMM_H
 
@@ -13,10 +17,12 @@
 
 #define GEMM_WORK (256 * 512)
 
+enum { GEMM_PLAIN, GEMM_INTERCEPTS, GEMM_RELU, GEMM_RELU_SLOPES };
+
 #define GEMM_ARGUMENTS(T)                                                                          \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column,        \
         const T *b, ptrdiff_t b_row, ptrdiff_t b_column, T *c, ptrdiff_t ldc, int accumulate,      \
-        T *work
+        int finish, const T *with, T *work
 
 typedef void (*gemm_float)(GEMM_ARGUMENTS(float));
 typedef void (*gemm_double)(GEMM_ARGUMENTS(double));

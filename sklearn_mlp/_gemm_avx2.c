@@ -72,6 +72,8 @@ static inline double sum_d(__m256d x)
 #define STORE_PART(to, count, x) store_part_f(to, count, x)
 #define SPREAD(x) _mm256_set1_ps(x)
 #define ADD(x, y) _mm256_add_ps(x, y)
+#define NOT_BELOW_ZERO(x) _mm256_max_ps(ZERO, x)
+#define ZERO_WHERE_ZERO(with, x) _mm256_andnot_ps(_mm256_cmp_ps(with, ZERO, _CMP_EQ_OQ), x)
 #define FMA(x, y, z) _mm256_fmadd_ps(x, y, z)
 #define SUM(x) sum_f(x)
 #include "_gemm_template.h"
@@ -88,6 +90,8 @@ static inline double sum_d(__m256d x)
 #undef STORE_PART
 #undef SPREAD
 #undef ADD
+#undef NOT_BELOW_ZERO
+#undef ZERO_WHERE_ZERO
 #undef FMA
 #undef SUM
 
@@ -104,6 +108,8 @@ static inline double sum_d(__m256d x)
 #define STORE_PART(to, count, x) store_part_d(to, count, x)
 #define SPREAD(x) _mm256_set1_pd(x)
 #define ADD(x, y) _mm256_add_pd(x, y)
+#define NOT_BELOW_ZERO(x) _mm256_max_pd(ZERO, x)
+#define ZERO_WHERE_ZERO(with, x) _mm256_andnot_pd(_mm256_cmp_pd(with, ZERO, _CMP_EQ_OQ), x)
 #define FMA(x, y, z) _mm256_fmadd_pd(x, y, z)
 #define SUM(x) sum_d(x)
 #include "_gemm_template.h"

@@ -20,6 +20,7 @@
 #define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
 #define FETCH_FROM 400000 /* bytes of B that do not stay in the second-level cache beside A */
 #define MOST_FEW 3
+#define WITH_ROW(finish, ldc) ((finish) == GEMM_RELU_SLOPES ? (ldc) : 0)
 #define DEEP 64
 #ifdef __clang__ /* which unrolls by a number too late to keep sums in registers */
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -50,32 +51,70 @@ INLINE void NAME(multiply_tile)(
     }
 }
 
-/* c[0:rows, 0:(vectors - 1) * LANES + rest] (+)= a[0:rows, 0:depth] panel */
+INLINE REAL NAME(finished)(int finish, REAL x, REAL with)
+{
+    if (finish == GEMM_RELU_SLOPES)
+        return with == 0 ? 0 : x;
+    x += with;
+    return finish == GEMM_RELU && x < 0 ? 0 : x;
+}
+
+/* What comes after the sums of C, where they were stored without it. */
+static __attribute__((noinline)) void NAME(finish_all)(
+    ptrdiff_t m, ptrdiff_t n, REAL *c, ptrdiff_t ldc, int finish, const REAL *with)
+{
+    for (ptrdiff_t i = 0; i < m; i++, c += ldc, with += WITH_ROW(finish, ldc))
+        for (ptrdiff_t j = 0; j < n; j++)
+            c[j] = NAME(finished)(finish, c[j], with[j]);
+}
+
+#define EACH_SUM                                                                                   \
+    UNROLL for (int i = 0; i < rows; i++)                                                          \
+        UNROLL for (int v = 0; v < vectors; v++)
+#define PART(v) (v == vectors - 1 && rest < LANES) /* a masked store is slow */
+#define LOAD_VECTOR(from, v) (PART(v) ? LOAD_PART(from, rest) : LOAD(from))
+
+/* c[0:rows, 0:(vectors - 1) * LANES + rest] (+)= a[0:rows, 0:depth] panel, finished */
 INLINE void NAME(tile)(
     int rows, int vectors, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
-    ptrdiff_t a_column, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate)
+    ptrdiff_t a_column, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate,
+    int finish, const REAL *with)
 {
     VECTOR sum[REGISTERS];
+    const ptrdiff_t with_row = WITH_ROW(finish, ldc);
     if (depth >= DEEP) /* C is wanted at the end, which is long enough to fetch it */
         UNROLL for (int i = 0; i < rows; i++)
             for (int j = 0; j < vectors * LANES; j += LINE)
                 __builtin_prefetch(c + i * ldc + j, 1);
+    if (depth >= DEEP && finish == GEMM_RELU_SLOPES)
+        UNROLL for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors * LANES; j += LINE)
+                __builtin_prefetch(with + i * with_row + j);
     NAME(multiply_tile)(rows, vectors, 0, 0, depth, a, a_row, a_column, panel, step, sum);
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
-            REAL *to = c + i * ldc + v * LANES;
-            VECTOR x = sum[i * vectors + v];
-            if (v < vectors - 1 || rest == LANES) /* a masked store is slow */
-                STORE(to, accumulate ? ADD(LOAD(to), x) : x);
-            else
-                STORE_PART(to, rest, accumulate ? ADD(LOAD_PART(to, rest), x) : x);
-        }
+    if (accumulate)
+        EACH_SUM sum[i * vectors + v] =
+            ADD(LOAD_VECTOR(c + i * ldc + v * LANES, v), sum[i * vectors + v]);
+    if (finish == GEMM_RELU_SLOPES)
+        EACH_SUM sum[i * vectors + v] = ZERO_WHERE_ZERO(
+            LOAD_VECTOR(with + i * with_row + v * LANES, v), sum[i * vectors + v]);
+    else if (finish != GEMM_PLAIN)
+        EACH_SUM sum[i * vectors + v] = ADD(LOAD_VECTOR(with + v * LANES, v), sum[i * vectors + v]);
+    if (finish == GEMM_RELU)
+        EACH_SUM sum[i * vectors + v] = NOT_BELOW_ZERO(sum[i * vectors + v]);
+    EACH_SUM
+    {
+        REAL *to = c + i * ldc + v * LANES;
+        if (PART(v))
+            STORE_PART(to, rest, sum[i * vectors + v]);
+        else
+            STORE(to, sum[i * vectors + v]);
+    }
 }
 
 #define CASE(r)                                                                                    \
     case r:                                                                                        \
-        NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc, accumulate);  \
+        NAME(tile)(r, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc, accumulate,   \
+                   finish, with);                                                                  \
         break;
 
 /* The tiles of m rows along a panel. Tile i of A begins at a + i * tile. Meanwhile `ahead_rows` rows of the
@@ -84,16 +123,17 @@ INLINE void NAME(tile)(
     static __attribute__((noinline)) void NAME(name)(                                              \
         ptrdiff_t m, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column, \
         ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate, \
-        const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t ahead_rows)                             \
+        int finish, const REAL *with, const REAL *ahead, ptrdiff_t ahead_step,                     \
+        ptrdiff_t ahead_rows)                                                                      \
     {                                                                                              \
         enum { vectors = vectors_ };                                                               \
         ptrdiff_t share = ahead_rows * ROWS / m + 1;                                               \
-        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc) {                                 \
+        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc, with += ROWS * WITH_ROW(finish, ldc)) { \
             for (ptrdiff_t p = 0; p < share && ahead_rows > 0; p++, ahead_rows--, ahead += ahead_step) \
                 for (int v = 0; v < 2 * LANES; v += LINE)                                          \
                     __builtin_prefetch(ahead + v);                                                 \
             NAME(tile)(ROWS, vectors, rest, depth, a, a_row, a_column, panel, step, c, ldc,        \
-                       accumulate);                                                                \
+                       accumulate, finish, with);                                                  \
         }                                                                                          \
         switch (m) { LAST_ROWS(CASE) }                                                             \
     }
@@ -107,7 +147,7 @@ TILES_OF(widest_tiles, WIDEST)
 typedef void (*NAME(tiles_function))(
     ptrdiff_t m, int rest, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
     ptrdiff_t tile, const REAL *panel, ptrdiff_t step, REAL *c, ptrdiff_t ldc, int accumulate,
-    const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t ahead_rows);
+    int finish, const REAL *with, const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t ahead_rows);
 
 static NAME(tiles_function) NAME(tiles_of)(ptrdiff_t vectors)
 {
@@ -173,7 +213,7 @@ static void NAME(pack_tiles)(
 static void NAME(multiply_block)(
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_column,
     ptrdiff_t tile, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_column, REAL *c, ptrdiff_t ldc,
-    int accumulate)
+    int accumulate, int finish, const REAL *with)
 {
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
     ptrdiff_t bytes = depth * n * (ptrdiff_t) sizeof(REAL);
@@ -191,7 +231,8 @@ static void NAME(multiply_block)(
         else
             NAME(pack_columns)(b + j * b_column, b_column, depth, columns, packed, step);
         NAME(tiles_of)(vectors)(m, (int) ((columns - 1) % LANES + 1), depth, a, a_row, a_column, tile,
-                                panel, step, c + j, ldc, accumulate, b + j + columns, b_row,
+                                panel, step, c + j, ldc, accumulate, finish, with + j,
+                                b + j + columns, b_row,
                                 b_column == 1 && bytes > FETCH_FROM && j + columns < n ? depth : 0);
     }
 }
@@ -239,17 +280,22 @@ static void NAME(few)(
 
 static void NAME(by_panels)(GEMM_ARGUMENTS(REAL))
 {
-    ptrdiff_t n_blocks = (k + DEPTH - 1) / DEPTH;
+    ptrdiff_t fits = b_column == 1 && a_column != 1 ? IN_PLACE / (b_row * (ptrdiff_t) sizeof(REAL)) : 0;
+    ptrdiff_t most = fits >= DEEP && fits < DEPTH ? fits : DEPTH;
+    ptrdiff_t n_blocks = (k + most - 1) / most;
     ptrdiff_t depth = (k + n_blocks - 1) / n_blocks; /* blocks of k of about the same size */
     int packed = a_column != 1 && n > PACK_FROM * LANES; /* A is read often enough, and not in order */
     for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
         ptrdiff_t block_depth = k - p < depth ? k - p : depth;
+        int last = p + depth < k ? GEMM_PLAIN : finish;
         for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS) {
             ptrdiff_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
             const REAL *from = a + i * a_row + p * a_column;
             if (m <= MOST_FEW && b_column == 1) {
                 NAME(few)(m, n, block_depth, from, a_row, a_column, b + p * b_row, b_row, c, ldc,
                           accumulate);
+                if (last != GEMM_PLAIN)
+                    NAME(finish_all)(m, n, c, ldc, last, with);
                 continue;
             }
             if (packed)
@@ -257,7 +303,7 @@ static void NAME(by_panels)(GEMM_ARGUMENTS(REAL))
             NAME(multiply_block)(
                 rows, n, block_depth, packed ? work : from, packed ? 1 : a_row,
                 packed ? ROWS : a_column, ROWS * (packed ? block_depth : a_row), b + p * b_row,
-                b_row, b_column, c + i * ldc, ldc, accumulate);
+                b_row, b_column, c + i * ldc, ldc, accumulate, last, with + i * WITH_ROW(finish, ldc));
         }
     }
 }
@@ -289,18 +335,34 @@ INLINE void NAME(transposed_rows)(int rows, int vectors, GEMM_ARGUMENTS(REAL))
     for (; i + vectors * LANES <= m; i += vectors * LANES)
         NAME(transposed_tile)(rows, vectors, 0, 0, k, a + i, a_column, b, b_row, b_column,
                               c + i * ldc, ldc, accumulate);
+    if (vectors > 4)
+    for (; i + 4 * LANES <= m; i += 4 * LANES)
+        NAME(transposed_tile)(rows, 4, 0, 0, k, a + i, a_column, b, b_row, b_column, c + i * ldc, ldc,
+                              accumulate);
+    if (vectors > 2)
+    for (; i + 2 * LANES <= m; i += 2 * LANES)
+        NAME(transposed_tile)(rows, 2, 0, 0, k, a + i, a_column, b, b_row, b_column, c + i * ldc, ldc,
+                              accumulate);
     for (; i < m; i += LANES)
         NAME(transposed_tile)(rows, 1, 1, (int) (m - i < LANES ? m - i : LANES), k, a + i, a_column, b,
                               b_row, b_column, c + i * ldc, ldc, accumulate);
 }
 
-#define TRANSPOSED_CASE(r)                                                                         \
-    case r:                                                                                        \
+#define TRANSPOSED_FUNCTION(r)                                                                     \
+    static __attribute__((noinline)) void NAME(transposed_##r)(GEMM_ARGUMENTS(REAL))               \
+    {                                                                                              \
         NAME(transposed_rows)(r, REGISTERS / (r + 1) < MOST_VECTORS ? REGISTERS / (r + 1)          \
                                                                     : MOST_VECTORS,                \
                               m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, \
-                              work);                                                               \
+                              finish, with, work);                                                               \
+    }
+#define TRANSPOSED_CASE(r)                                                                         \
+    case r:                                                                                        \
+        NAME(transposed_##r)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, \
+                            finish, with, work);                                                   \
         break;
+
+TRANSPOSED_CASES(TRANSPOSED_FUNCTION)
 
 static void NAME(transposed)(GEMM_ARGUMENTS(REAL))
 {
@@ -310,7 +372,7 @@ static void NAME(transposed)(GEMM_ARGUMENTS(REAL))
 /* c[0:rows, 0:columns] (+)= a (rows of a_row, contiguous) times the columns, contiguous in `packed`. */
 INLINE void NAME(dots_tile)(
     int rows, int columns, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, const REAL *packed,
-    REAL *c, ptrdiff_t ldc, int accumulate)
+    REAL *c, ptrdiff_t ldc, int accumulate, int finish, const REAL *with)
 {
     VECTOR sum[DOT_ROWS * MOST_DOTS];
     ptrdiff_t padded = (depth + LANES - 1) / LANES * LANES;
@@ -330,7 +392,9 @@ INLINE void NAME(dots_tile)(
         UNROLL for (int j = 0; j < columns; j++)
         {
             REAL *to = c + i * ldc + j, total = SUM(sum[i * columns + j]);
-            *to = accumulate ? *to + total : total;
+            total = accumulate ? *to + total : total;
+            *to = finish == GEMM_PLAIN ? total : NAME(finished)(
+                finish, total, with[i * WITH_ROW(finish, ldc) + j]);
         }
 }
 
@@ -340,23 +404,25 @@ INLINE void NAME(dots_columns)(int columns, GEMM_ARGUMENTS(REAL))
     ptrdiff_t depth = DEPTH * WIDTH / columns / LANES * LANES;
     for (ptrdiff_t p = 0; p < k; p += depth, accumulate = 1) {
         ptrdiff_t i = 0, block = k - p < depth ? k - p : depth;
+        ptrdiff_t with_row = WITH_ROW(finish, ldc);
+        int last = p + depth < k ? GEMM_PLAIN : finish;
         ptrdiff_t padded = (block + LANES - 1) / LANES * LANES;
         for (ptrdiff_t q = 0; q < padded; q++)
             for (int j = 0; j < columns; j++)
                 packed[j * padded + q] = q < block ? b[(p + q) * b_row + j * b_column] : 0;
         for (; i + DOT_ROWS <= m; i += DOT_ROWS)
             NAME(dots_tile)(DOT_ROWS, columns, block, a + i * a_row + p, a_row, packed, c + i * ldc,
-                            ldc, accumulate);
+                            ldc, accumulate, last, with + i * with_row);
         for (; i < m; i++)
             NAME(dots_tile)(1, columns, block, a + i * a_row + p, a_row, packed, c + i * ldc, ldc,
-                            accumulate);
+                            accumulate, last, with + i * with_row);
     }
 }
 
 #define DOTS_CASE(columns)                                                                         \
     case columns:                                                                                  \
         NAME(dots_columns)(columns, m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc,       \
-                           accumulate, work);                                                      \
+                           accumulate, finish, with, work);                                        \
         break;
 
 static void NAME(dots)(GEMM_ARGUMENTS(REAL))
@@ -368,10 +434,14 @@ static void NAME(dots)(GEMM_ARGUMENTS(REAL))
    where rows of C may be computed apart: bits differ. */
 static int NAME(few_columns)(GEMM_ARGUMENTS(REAL))
 {
-    if (a_column != 1 && n <= MOST_TRANSPOSED && n < LANES)
-        NAME(transposed)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
-    else if (a_column == 1 && n <= MOST_DOTS && n * (k / LANES + 8) < k)
-        NAME(dots)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
+    if (a_column != 1 && n <= MOST_TRANSPOSED && n < LANES) {
+        NAME(transposed)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, finish,
+                         with, work);
+        if (finish != GEMM_PLAIN)
+            NAME(finish_all)(m, n, c, ldc, finish, with);
+    } else if (a_column == 1 && n <= MOST_DOTS && n * (k / LANES + 8) < k)
+        NAME(dots)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, finish, with,
+                   work);
     else
         return 0;
     return 1;
@@ -380,13 +450,17 @@ static int NAME(few_columns)(GEMM_ARGUMENTS(REAL))
 void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 {
     ptrdiff_t rest = n % LANES, whole = n - rest;
-    if (NAME(few_columns)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work))
+    if (finish == GEMM_PLAIN)
+        with = c; /* not read, but counted on */
+    if (NAME(few_columns)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, finish,
+                          with, work))
         return;
     if (whole > 0 && 0 < rest && rest <= LANES / 2
         && NAME(few_columns)(m, rest, k, a, a_row, a_column, b + whole * b_column, b_row, b_column,
-                             c + whole, ldc, accumulate, work))
+                             c + whole, ldc, accumulate, finish, with + whole, work))
         n = whole;
-    NAME(by_panels)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, work);
+    NAME(by_panels)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, finish, with,
+                    work);
 }
 
 #undef INLINE
@@ -398,6 +472,11 @@ void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 #undef DEEP
 #undef UNROLL
 #undef CASE
+#undef EACH_SUM
+#undef PART
+#undef LOAD_VECTOR
+#undef WITH_ROW
+#undef TRANSPOSED_FUNCTION
 #undef TILES_OF
 #undef TRANSPOSED_CASE
 #undef FEW_CASE
