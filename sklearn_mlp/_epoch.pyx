@@ -219,10 +219,10 @@ cdef class Workspace:
         if capacity < 1:
             raise ValueError(f"a workspace is for at least one row; got {capacity}")
         blocks = [
-            np.empty((capacity, width), dtype)
+            empty_vector(capacity * width, dtype)
             for width in (n_gathered, layers.n_columns, layers.n_slopes, layers.n_columns)
         ]
-        work = np.empty(GEMM_WORK * most_threads, dtype)
+        work = empty_vector(GEMM_WORK * most_threads, dtype)
         shard_sums = np.empty((capacity + SHARD - 1) // SHARD)
         block_sums = np.empty(layers.n_blocks)
         self.owners = (blocks, work, shard_sums, block_sums, outputs)
@@ -876,15 +876,16 @@ cdef _predict(LayerTable layers, const floating[::1] params, Samples samples,
         bint gather = rows is not None and samples.spec.indices is NULL
         Py_ssize_t widest = max(layers.widest, samples.spec.n_features if gather else 0)
         Py_ssize_t capacity = chunk_rows(n_rows, widest)
-        floating[:, ::1] gathered = np.empty(
-            (capacity if gather else 1, samples.spec.n_features), samples.dtype)
-        floating[:, :, ::1] hidden = np.empty((2, capacity, layers.widest), samples.dtype)
-        floating[::1] work = np.empty(GEMM_WORK, samples.dtype)
+        floating[::1] gathered = empty_vector(
+            (capacity if gather else 1) * samples.spec.n_features, samples.dtype)
+        floating[::1] hidden = empty_vector(2 * capacity * layers.widest, samples.dtype)
+        floating[::1] work = empty_vector(GEMM_WORK, samples.dtype)
     with nogil:
         while first < n_rows:
             n = min(capacity, n_rows - first)
-            _predict_chunk(layers, &params[0], &samples.spec, order, first, n, &gathered[0, 0],
-                           &hidden[0, 0, 0], &hidden[1, 0, 0], &work[0], &raw[first, 0])
+            _predict_chunk(layers, &params[0], &samples.spec, order, first, n, &gathered[0],
+                           &hidden[0], &hidden[0] + capacity * layers.widest, &work[0],
+                           &raw[first, 0])
             first += n
 
 

@@ -13,7 +13,7 @@
 #define IN_PLACE 40960 /* bytes of B */
 #define REGISTERS 14 /* for sums and a row of B; two are for A and the compiler */
 #define MOST_VECTORS 7
-#define DOT_ROWS 4
+#define DOT_ROWS 4 /* as SUM_4 takes */
 #define MOST_DOTS 2
 #define DOT_CASES(C) C(1) C(2)
 
@@ -46,17 +46,21 @@ static inline void store_part_d(double *to, ptrdiff_t count, __m256d x)
         to[i] = lanes[i];
 }
 
-static inline float sum_f(__m256 x)
+/* total[i] = the sum of the values of the i-th vector */
+static inline void sum_4_f(float *total, __m256 a, __m256 b, __m256 c, __m256 d)
 {
-    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+    __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    __m256 all = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+    _mm_storeu_ps(total, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
 }
 
-static inline double sum_d(__m256d x)
+static inline void sum_4_d(double *total, __m256d a, __m256d b, __m256d c, __m256d d)
 {
-    __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
-    return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+    __m256d ab = _mm256_add_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+    __m256d cd = _mm256_add_pd(_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+    _mm256_storeu_pd(total, _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x20),
+                                          _mm256_permute2f128_pd(ab, cd, 0x31)));
 }
 
 #define REAL float
@@ -75,7 +79,7 @@ static inline double sum_d(__m256d x)
 #define NOT_BELOW_ZERO(x) _mm256_max_ps(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm256_andnot_ps(_mm256_cmp_ps(with, ZERO, _CMP_EQ_OQ), x)
 #define FMA(x, y, z) _mm256_fmadd_ps(x, y, z)
-#define SUM(x) sum_f(x)
+#define SUM_4 sum_4_f
 #include "_gemm_template.h"
 #undef REAL
 #undef NAME
@@ -93,7 +97,7 @@ static inline double sum_d(__m256d x)
 #undef NOT_BELOW_ZERO
 #undef ZERO_WHERE_ZERO
 #undef FMA
-#undef SUM
+#undef SUM_4
 
 #define REAL double
 #define NAME(function) function##_avx2_d
@@ -111,5 +115,5 @@ static inline double sum_d(__m256d x)
 #define NOT_BELOW_ZERO(x) _mm256_max_pd(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm256_andnot_pd(_mm256_cmp_pd(with, ZERO, _CMP_EQ_OQ), x)
 #define FMA(x, y, z) _mm256_fmadd_pd(x, y, z)
-#define SUM(x) sum_d(x)
+#define SUM_4 sum_4_d
 #include "_gemm_template.h"

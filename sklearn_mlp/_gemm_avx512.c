@@ -13,9 +13,30 @@
 #define IN_PLACE 40960 /* bytes of B */
 #define REGISTERS 30 /* for sums and a row of B; two are for A and the compiler */
 #define MOST_VECTORS 8
-#define DOT_ROWS 4
+#define DOT_ROWS 4 /* as SUM_4 takes */
 #define MOST_DOTS 4
 #define DOT_CASES(C) C(1) C(2) C(3) C(4)
+
+/* total[i] = the sum of the values of the i-th vector */
+static inline void sum_4_f(float *total, __m512 a, __m512 b, __m512 c, __m512 d)
+{
+    __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    __m512 all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
+    __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(all), 1));
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), upper);
+    _mm_storeu_ps(total, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
+
+static inline void sum_4_d(double *total, __m512d a, __m512d b, __m512d c, __m512d d)
+{
+    __m512d ab = _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+    __m512d cd = _mm512_add_pd(_mm512_unpacklo_pd(c, d), _mm512_unpackhi_pd(c, d));
+    __m256d left = _mm256_add_pd(_mm512_castpd512_pd256(ab), _mm512_extractf64x4_pd(ab, 1));
+    __m256d right = _mm256_add_pd(_mm512_castpd512_pd256(cd), _mm512_extractf64x4_pd(cd, 1));
+    _mm256_storeu_pd(total, _mm256_add_pd(_mm256_permute2f128_pd(left, right, 0x20),
+                                          _mm256_permute2f128_pd(left, right, 0x31)));
+}
 
 #define REAL float
 #define NAME(function) function##_avx512_f
@@ -34,7 +55,7 @@
 #define NOT_BELOW_ZERO(x) _mm512_max_ps(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(with, ZERO, _CMP_NEQ_UQ), x)
 #define FMA(x, y, z) _mm512_fmadd_ps(x, y, z)
-#define SUM(x) _mm512_reduce_add_ps(x)
+#define SUM_4 sum_4_f
 #include "_gemm_template.h"
 #undef REAL
 #undef NAME
@@ -52,7 +73,7 @@
 #undef NOT_BELOW_ZERO
 #undef ZERO_WHERE_ZERO
 #undef FMA
-#undef SUM
+#undef SUM_4
 
 #define REAL double
 #define NAME(function) function##_avx512_d
@@ -70,5 +91,5 @@
 #define NOT_BELOW_ZERO(x) _mm512_max_pd(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(with, ZERO, _CMP_NEQ_UQ), x)
 #define FMA(x, y, z) _mm512_fmadd_pd(x, y, z)
-#define SUM(x) _mm512_reduce_add_pd(x)
+#define SUM_4 sum_4_d
 #include "_gemm_template.h"

@@ -51,12 +51,18 @@ INLINE void NAME(multiply_tile)(
     }
 }
 
-INLINE REAL NAME(finished)(int finish, REAL x, REAL with)
+INLINE VECTOR NAME(finished)(int finish, VECTOR x, VECTOR with)
 {
     if (finish == GEMM_RELU_SLOPES)
-        return with == 0 ? 0 : x;
-    x += with;
-    return finish == GEMM_RELU && x < 0 ? 0 : x;
+        return ZERO_WHERE_ZERO(with, x);
+    x = ADD(x, with);
+    return finish == GEMM_RELU ? NOT_BELOW_ZERO(x) : x;
+}
+
+/* A value at a time, and without a branch, which would go either way. */
+INLINE REAL NAME(finished_value)(int finish, REAL x, REAL with)
+{
+    return NAME(finished)(finish, SPREAD(x), SPREAD(with))[0];
 }
 
 /* What comes after the sums of C, where they were stored without it. */
@@ -65,7 +71,7 @@ static __attribute__((noinline)) void NAME(finish_all)(
 {
     for (ptrdiff_t i = 0; i < m; i++, c += ldc, with += WITH_ROW(finish, ldc))
         for (ptrdiff_t j = 0; j < n; j++)
-            c[j] = NAME(finished)(finish, c[j], with[j]);
+            c[j] = NAME(finished_value)(finish, c[j], with[j]);
 }
 
 #define EACH_SUM                                                                                   \
@@ -95,12 +101,15 @@ INLINE void NAME(tile)(
         EACH_SUM sum[i * vectors + v] =
             ADD(LOAD_VECTOR(c + i * ldc + v * LANES, v), sum[i * vectors + v]);
     if (finish == GEMM_RELU_SLOPES)
-        EACH_SUM sum[i * vectors + v] = ZERO_WHERE_ZERO(
-            LOAD_VECTOR(with + i * with_row + v * LANES, v), sum[i * vectors + v]);
-    else if (finish != GEMM_PLAIN)
-        EACH_SUM sum[i * vectors + v] = ADD(LOAD_VECTOR(with + v * LANES, v), sum[i * vectors + v]);
+        EACH_SUM sum[i * vectors + v] =
+            NAME(finished)(GEMM_RELU_SLOPES, sum[i * vectors + v],
+                           LOAD_VECTOR(with + i * with_row + v * LANES, v));
     if (finish == GEMM_RELU)
-        EACH_SUM sum[i * vectors + v] = NOT_BELOW_ZERO(sum[i * vectors + v]);
+        EACH_SUM sum[i * vectors + v] = NAME(finished)(
+            GEMM_RELU, sum[i * vectors + v], LOAD_VECTOR(with + v * LANES, v));
+    if (finish == GEMM_INTERCEPTS)
+        EACH_SUM sum[i * vectors + v] = NAME(finished)(
+            GEMM_INTERCEPTS, sum[i * vectors + v], LOAD_VECTOR(with + v * LANES, v));
     EACH_SUM
     {
         REAL *to = c + i * ldc + v * LANES;
@@ -369,12 +378,15 @@ static void NAME(transposed)(GEMM_ARGUMENTS(REAL))
     switch (n) { TRANSPOSED_CASES(TRANSPOSED_CASE) }
 }
 
-/* c[0:rows, 0:columns] (+)= a (rows of a_row, contiguous) times the columns, contiguous in `packed`. */
+/* c[0:rows, 0:columns] (+)= a (rows of a_row, contiguous) times the columns, contiguous in `packed`. A row is
+   summed the same way whether `rows` is 1 or DOT_ROWS. */
 INLINE void NAME(dots_tile)(
     int rows, int columns, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row, const REAL *packed,
     REAL *c, ptrdiff_t ldc, int accumulate, int finish, const REAL *with)
 {
     VECTOR sum[DOT_ROWS * MOST_DOTS];
+    REAL total[DOT_ROWS * MOST_DOTS];
+    const ptrdiff_t with_row = WITH_ROW(finish, ldc);
     ptrdiff_t padded = (depth + LANES - 1) / LANES * LANES;
     UNROLL for (int s = 0; s < rows * columns; s++) sum[s] = ZERO;
     for (ptrdiff_t p = 0; p < depth; p += LANES) {
@@ -388,13 +400,15 @@ INLINE void NAME(dots_tile)(
                 sum[i * columns + j] = FMA(left[i], right, sum[i * columns + j]);
         }
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < columns; j++)
-        {
-            REAL *to = c + i * ldc + j, total = SUM(sum[i * columns + j]);
-            total = accumulate ? *to + total : total;
-            *to = finish == GEMM_PLAIN ? total : NAME(finished)(
-                finish, total, with[i * WITH_ROW(finish, ldc) + j]);
+    UNROLL for (int j = 0; j < columns; j++)
+        SUM_4(total + j * DOT_ROWS, sum[j], rows > 1 ? sum[columns + j] : ZERO,
+              rows > 1 ? sum[2 * columns + j] : ZERO, rows > 1 ? sum[3 * columns + j] : ZERO);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
+            REAL *to = c + i * ldc + j, x = total[j * DOT_ROWS + i];
+            x = accumulate ? *to + x : x;
+            *to = finish == GEMM_PLAIN
+                ? x : NAME(finished_value)(finish, x, with[i * with_row + j]);
         }
 }
 
