@@ -1,9 +1,8 @@
 from cython cimport floating
 
 
-cdef void add_intercepts_and_activate(
-    int activation, double negative_slope, floating* z, floating* slopes,
-    const floating* intercepts, Py_ssize_t n_rows, Py_ssize_t n_units,
+cdef void apply_activation(
+    int activation, double negative_slope, floating* z, floating* slopes, Py_ssize_t n,
 ) noexcept nogil
 
 cdef void multiply_by_derivative(

@@ -32,16 +32,14 @@ cdef extern from "_rows.h" nogil:
 
     ctypedef struct rows_float:
         void (*forward)(
-            float* z, float* slopes, const float* intercepts, float negative_slope,
-            Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil
+            float* z, float* slopes, float negative_slope, Py_ssize_t n) noexcept nogil
         void (*back)(
             const float* activations, float* delta, float negative_slope,
             Py_ssize_t n) noexcept nogil
 
     ctypedef struct rows_double:
         void (*forward)(
-            double* z, double* slopes, const double* intercepts, double negative_slope,
-            Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil
+            double* z, double* slopes, double negative_slope, Py_ssize_t n) noexcept nogil
         void (*back)(
             const double* activations, double* delta, double negative_slope,
             Py_ssize_t n) noexcept nogil
@@ -114,19 +112,17 @@ def parse_activation(value, str what="activation"):
     return "leaky_relu", abs(float(slope))
 
 
-cdef void add_intercepts_and_activate(
+cdef void apply_activation(
     int activation,
-    double negative_slope,       # of LEAKY_RELU
-    floating* z,                 # IN: products of shape (n_rows, n_units). OUT: activations
-    floating* slopes,            # OUT where not NULL: the derivatives, of the same shape
-    const floating* intercepts,  # IN
-    Py_ssize_t n_rows, Py_ssize_t n_units,
+    double negative_slope,  # of LEAKY_RELU
+    floating* z,            # IN: sums. OUT: activations
+    floating* slopes,       # OUT where not NULL: the derivatives
+    Py_ssize_t n,
 ) noexcept nogil:
     if floating is float:
-        single_rows[activation].forward(
-            z, slopes, intercepts, <float> negative_slope, n_rows, n_units)
+        single_rows[activation].forward(z, slopes, <float> negative_slope, n)
     else:
-        double_rows[activation].forward(z, slopes, intercepts, negative_slope, n_rows, n_units)
+        double_rows[activation].forward(z, slopes, negative_slope, n)
 
 
 cdef void multiply_by_derivative(
@@ -163,6 +159,7 @@ def activate(
     cdef:
         int code = ACTIVATIONS[name].code
         floating* slopes_ = NULL
+        Py_ssize_t i, j
     if intercepts.shape[0] != z.shape[1]:
         raise ValueError(f"{intercepts.shape[0]} intercepts for {z.shape[1]} units; give one for each")
     if slopes is not None and (slopes.shape[0] != z.shape[0] or slopes.shape[1] != z.shape[1]):
@@ -172,8 +169,10 @@ def activate(
     if z.shape[0] and z.shape[1]:
         if slopes is not None:
             slopes_ = &slopes[0, 0]
-        add_intercepts_and_activate(
-            code, negative_slope, &z[0, 0], slopes_, &intercepts[0], z.shape[0], z.shape[1])
+        for i in range(z.shape[0]):
+            for j in range(z.shape[1]):
+                z[i, j] += intercepts[j]
+        apply_activation(code, negative_slope, &z[0, 0], slopes_, z.shape[0] * z.shape[1])
 
 
 def backpropagate(

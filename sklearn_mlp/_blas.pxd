@@ -6,6 +6,7 @@ cdef extern from "_gemm.h":
         GEMM_PLAIN
         GEMM_INTERCEPTS
         GEMM_RELU
+        GEMM_SLOPES
         GEMM_RELU_SLOPES
 
 # Rows of a batch that are always computed by one thread, so that sums and BLAS's products, whose bits

@@ -19,9 +19,9 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from sklearn_mlp._activations cimport add_intercepts_and_activate, multiply_by_derivative
+from sklearn_mlp._activations cimport apply_activation, multiply_by_derivative
 from sklearn_mlp._blas cimport (
-    GEMM_INTERCEPTS, GEMM_PLAIN, GEMM_RELU, GEMM_RELU_SLOPES, GEMM_WORK, SHARD, gemm
+    GEMM_INTERCEPTS, GEMM_PLAIN, GEMM_RELU, GEMM_RELU_SLOPES, GEMM_SLOPES, GEMM_WORK, SHARD, gemm
 )
 from sklearn_mlp._loss cimport loss_and_delta
 from sklearn_mlp._types cimport (
@@ -171,6 +171,23 @@ cdef const floating* input_block(
     return gathered
 
 
+cdef void _repeat_intercepts(
+    const LayerSpec* layer, const floating* params, Py_ssize_t n_rows,
+    floating* outputs,  # OUT, (n_rows, n_out)
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n_rows):
+        memcpy(outputs + i * layer.n_out, params + layer.intercepts, layer.n_out * sizeof(floating))
+
+
+cdef inline void _activate(
+    const LayerSpec* layer, floating* outputs, floating* slopes, Py_ssize_t n_rows,
+) noexcept nogil:
+    if layer.activation != IDENTITY or slopes is not NULL:
+        apply_activation(layer.activation, layer.negative_slope, outputs, slopes,
+                         n_rows * layer.n_out)
+
+
 cdef void apply_layer(
     const LayerSpec* layer, const floating* params,
     const floating* inputs,  # IN, (n_rows, n_in)
@@ -179,16 +196,15 @@ cdef void apply_layer(
     floating* slopes,        # OUT, the same, where not NULL
     floating* work,          # scratch of a product
 ) noexcept nogil:
-    cdef int finish = GEMM_PLAIN
-    if not CALLS_BLAS and slopes is NULL:
-        finish = (GEMM_RELU if layer.activation == RELU else
-                  GEMM_INTERCEPTS if layer.activation == IDENTITY else GEMM_PLAIN)
+    cdef int finish = GEMM_RELU if layer.activation == RELU and slopes is NULL else GEMM_INTERCEPTS
+    if CALLS_BLAS:
+        finish = GEMM_PLAIN
+        _repeat_intercepts(layer, params, n_rows, outputs)
     gemm(False, False, n_rows, layer.n_out, layer.n_in, inputs, layer.n_in,
-         params + layer.weights, layer.n_out, False, outputs, layer.n_out, finish,
+         params + layer.weights, layer.n_out, CALLS_BLAS, outputs, layer.n_out, finish,
          params + layer.intercepts, work)
-    if finish == GEMM_PLAIN:
-        add_intercepts_and_activate(layer.activation, layer.negative_slope, outputs, slopes,
-                                    params + layer.intercepts, n_rows, layer.n_out)
+    if finish != GEMM_RELU:
+        _activate(layer, outputs, slopes, n_rows)
 
 
 cdef void apply_sparse_layer(
@@ -202,7 +218,7 @@ cdef void apply_sparse_layer(
         int64_t start, count
         const floating* values = <const floating*> samples.values
         const floating* weights = params + layer.weights
-    memset(outputs, 0, n_rows * n_out * sizeof(floating))
+    _repeat_intercepts(layer, params, n_rows, outputs)
     for i in range(n_rows):
         row = row_at(rows, first, i)
         start = samples.indptr[row]
@@ -213,8 +229,7 @@ cdef void apply_sparse_layer(
         else:
             rows_gather_double(set_level, values + start, samples.indices + start, count, weights,
                                n_out, outputs + i * n_out)
-    add_intercepts_and_activate(layer.activation, layer.negative_slope, outputs, slopes,
-                                params + layer.intercepts, n_rows, n_out)
+    _activate(layer, outputs, slopes, n_rows)
 
 
 cdef void sparse_weight_gradient(
@@ -339,6 +354,7 @@ cdef void _backward(
         const LayerSpec* layer
         const LayerSpec* below
         floating* delta
+        const floating* slopes
     for i in range(n_layers - 1, -1, -1):
         layer = layers + i
         delta = _block(space.deltas, space, layer.column, params) + start * layer.n_out
@@ -346,14 +362,16 @@ cdef void _backward(
             _multiply_by_slopes(layer, space, start, n_rows, delta)
         if i > 0:
             below = layers + i - 1
-            finish = GEMM_PLAIN
-            if not CALLS_BLAS and below.slopes < 0 and below.activation == RELU:
+            finish, slopes = GEMM_PLAIN, _slopes(below, space, start, params)
+            if not CALLS_BLAS and slopes is not NULL:
+                finish = GEMM_SLOPES
+            elif not CALLS_BLAS and below.activation == RELU:
                 finish = GEMM_RELU_SLOPES
+                slopes = _block(space.activations, space, below.column, params) + start * layer.n_in
             gemm(False, True, n_rows, layer.n_in, layer.n_out, <const floating*> delta,
                  layer.n_out, params + layer.weights, layer.n_out, False,
                  _block(space.deltas, space, below.column, params) + start * layer.n_in, layer.n_in,
-                 finish,
-                 _block(space.activations, space, below.column, params) + start * layer.n_in, work)
+                 finish, slopes, work)
 
 
 cdef void _keep_outputs(

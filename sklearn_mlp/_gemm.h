@@ -7,9 +7,9 @@
    C is summed in an order that depends on n and k alone, so that a product may be computed by parts of
    its rows.
 
-   Its last step may be done with its sums while they are in registers: GEMM_INTERCEPTS adds with[j] to
-   column j, GEMM_RELU does that and takes what is below 0 to 0, and GEMM_RELU_SLOPES, with `with` as C, makes
-   0 of c[i, j] where with[i, j] is 0. NaN is passed on. */
+   A last step may be taken with the sums while they are in registers: GEMM_INTERCEPTS adds with[j] to column
+   j and GEMM_RELU also makes 0 of what is below; with[i, j], in rows of ldc, is by what GEMM_SLOPES multiplies
+   c[i, j], and where it is 0, GEMM_RELU_SLOPES makes 0 of it. NaN is passed on. */
 #ifndef SKLEARN_MLP_GEMM_H
 #define SKLEARN_MLP_GEMM_H
 
@@ -17,7 +17,7 @@
 
 #define GEMM_WORK (256 * 512)
 
-enum { GEMM_PLAIN, GEMM_INTERCEPTS, GEMM_RELU, GEMM_RELU_SLOPES };
+enum { GEMM_PLAIN, GEMM_INTERCEPTS, GEMM_RELU, GEMM_SLOPES, GEMM_RELU_SLOPES };
 
 #define GEMM_ARGUMENTS(T)                                                                          \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column,        \

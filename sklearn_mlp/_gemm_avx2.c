@@ -76,6 +76,7 @@ static inline void sum_4_d(double *total, __m256d a, __m256d b, __m256d c, __m25
 #define STORE_PART(to, count, x) store_part_f(to, count, x)
 #define SPREAD(x) _mm256_set1_ps(x)
 #define ADD(x, y) _mm256_add_ps(x, y)
+#define MULTIPLY(x, y) _mm256_mul_ps(x, y)
 #define NOT_BELOW_ZERO(x) _mm256_max_ps(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm256_andnot_ps(_mm256_cmp_ps(with, ZERO, _CMP_EQ_OQ), x)
 #define FMA(x, y, z) _mm256_fmadd_ps(x, y, z)
@@ -94,6 +95,7 @@ static inline void sum_4_d(double *total, __m256d a, __m256d b, __m256d c, __m25
 #undef STORE_PART
 #undef SPREAD
 #undef ADD
+#undef MULTIPLY
 #undef NOT_BELOW_ZERO
 #undef ZERO_WHERE_ZERO
 #undef FMA
@@ -112,6 +114,7 @@ static inline void sum_4_d(double *total, __m256d a, __m256d b, __m256d c, __m25
 #define STORE_PART(to, count, x) store_part_d(to, count, x)
 #define SPREAD(x) _mm256_set1_pd(x)
 #define ADD(x, y) _mm256_add_pd(x, y)
+#define MULTIPLY(x, y) _mm256_mul_pd(x, y)
 #define NOT_BELOW_ZERO(x) _mm256_max_pd(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm256_andnot_pd(_mm256_cmp_pd(with, ZERO, _CMP_EQ_OQ), x)
 #define FMA(x, y, z) _mm256_fmadd_pd(x, y, z)

@@ -52,6 +52,7 @@ static inline void sum_4_d(double *total, __m512d a, __m512d b, __m512d c, __m51
 #define STORE_PART(to, count, x) _mm512_mask_storeu_ps(to, FIRST(count), x)
 #define SPREAD(x) _mm512_set1_ps(x)
 #define ADD(x, y) _mm512_add_ps(x, y)
+#define MULTIPLY(x, y) _mm512_mul_ps(x, y)
 #define NOT_BELOW_ZERO(x) _mm512_max_ps(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(with, ZERO, _CMP_NEQ_UQ), x)
 #define FMA(x, y, z) _mm512_fmadd_ps(x, y, z)
@@ -70,6 +71,7 @@ static inline void sum_4_d(double *total, __m512d a, __m512d b, __m512d c, __m51
 #undef STORE_PART
 #undef SPREAD
 #undef ADD
+#undef MULTIPLY
 #undef NOT_BELOW_ZERO
 #undef ZERO_WHERE_ZERO
 #undef FMA
@@ -88,6 +90,7 @@ static inline void sum_4_d(double *total, __m512d a, __m512d b, __m512d c, __m51
 #define STORE_PART(to, count, x) _mm512_mask_storeu_pd(to, (__mmask8) FIRST(count), x)
 #define SPREAD(x) _mm512_set1_pd(x)
 #define ADD(x, y) _mm512_add_pd(x, y)
+#define MULTIPLY(x, y) _mm512_mul_pd(x, y)
 #define NOT_BELOW_ZERO(x) _mm512_max_pd(ZERO, x)
 #define ZERO_WHERE_ZERO(with, x) _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(with, ZERO, _CMP_NEQ_UQ), x)
 #define FMA(x, y, z) _mm512_fmadd_pd(x, y, z)

@@ -20,7 +20,7 @@
 #define BLOCK_ROWS ((ptrdiff_t) (GEMM_WORK / DEPTH * sizeof(float) / sizeof(REAL)))
 #define FETCH_FROM 400000 /* bytes of B that do not stay in the second-level cache beside A */
 #define MOST_FEW 3
-#define WITH_ROW(finish, ldc) ((finish) == GEMM_RELU_SLOPES ? (ldc) : 0)
+#define WITH_ROW(finish, ldc) ((finish) >= GEMM_SLOPES ? (ldc) : 0)
 #define DEEP 64
 #ifdef __clang__ /* which unrolls by a number too late to keep sums in registers */
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -53,6 +53,8 @@ INLINE void NAME(multiply_tile)(
 
 INLINE VECTOR NAME(finished)(int finish, VECTOR x, VECTOR with)
 {
+    if (finish == GEMM_SLOPES)
+        return MULTIPLY(x, with);
     if (finish == GEMM_RELU_SLOPES)
         return ZERO_WHERE_ZERO(with, x);
     x = ADD(x, with);
@@ -79,6 +81,11 @@ static __attribute__((noinline)) void NAME(finish_all)(
         UNROLL for (int v = 0; v < vectors; v++)
 #define PART(v) (v == vectors - 1 && rest < LANES) /* a masked store is slow */
 #define LOAD_VECTOR(from, v) (PART(v) ? LOAD_PART(from, rest) : LOAD(from))
+#define FINISH(step)                                                                               \
+    case step:                                                                                     \
+        EACH_SUM sum[i * vectors + v] = NAME(finished)(                                            \
+            step, sum[i * vectors + v], LOAD_VECTOR(with + i * with_row + v * LANES, v));          \
+        break;
 
 /* c[0:rows, 0:(vectors - 1) * LANES + rest] (+)= a[0:rows, 0:depth] panel, finished */
 INLINE void NAME(tile)(
@@ -92,7 +99,7 @@ INLINE void NAME(tile)(
         UNROLL for (int i = 0; i < rows; i++)
             for (int j = 0; j < vectors * LANES; j += LINE)
                 __builtin_prefetch(c + i * ldc + j, 1);
-    if (depth >= DEEP && finish == GEMM_RELU_SLOPES)
+    if (depth >= DEEP && finish >= GEMM_SLOPES)
         UNROLL for (int i = 0; i < rows; i++)
             for (int j = 0; j < vectors * LANES; j += LINE)
                 __builtin_prefetch(with + i * with_row + j);
@@ -100,16 +107,12 @@ INLINE void NAME(tile)(
     if (accumulate)
         EACH_SUM sum[i * vectors + v] =
             ADD(LOAD_VECTOR(c + i * ldc + v * LANES, v), sum[i * vectors + v]);
-    if (finish == GEMM_RELU_SLOPES)
-        EACH_SUM sum[i * vectors + v] =
-            NAME(finished)(GEMM_RELU_SLOPES, sum[i * vectors + v],
-                           LOAD_VECTOR(with + i * with_row + v * LANES, v));
-    if (finish == GEMM_RELU)
-        EACH_SUM sum[i * vectors + v] = NAME(finished)(
-            GEMM_RELU, sum[i * vectors + v], LOAD_VECTOR(with + v * LANES, v));
-    if (finish == GEMM_INTERCEPTS)
-        EACH_SUM sum[i * vectors + v] = NAME(finished)(
-            GEMM_INTERCEPTS, sum[i * vectors + v], LOAD_VECTOR(with + v * LANES, v));
+    switch (finish) {
+        FINISH(GEMM_INTERCEPTS)
+        FINISH(GEMM_RELU)
+        FINISH(GEMM_SLOPES)
+        FINISH(GEMM_RELU_SLOPES)
+    }
     EACH_SUM
     {
         REAL *to = c + i * ldc + v * LANES;
@@ -489,6 +492,7 @@ void NAME(gemm)(GEMM_ARGUMENTS(REAL))
 #undef EACH_SUM
 #undef PART
 #undef LOAD_VECTOR
+#undef FINISH
 #undef WITH_ROW
 #undef TRANSPOSED_FUNCTION
 #undef TILES_OF

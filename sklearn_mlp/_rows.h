@@ -37,12 +37,11 @@
 #define ROWS_CODE(code, forward, back) ROWS_##code,
 enum { ROWS(ROWS_CODE) };
 
-/* A table per parameter type and instruction set, by code. z is (n_rows, n) and becomes a; so are slopes,
-   which become f'(x), unless they are NULL. */
+/* A table per parameter type and instruction set, by code. z becomes a, and slopes become f'(x), unless they
+   are NULL. */
 #define ROWS_DECLARE(T)                                                                            \
     typedef struct {                                                                               \
-        void (*forward)(T *z, T *slopes, const T *intercepts, T negative_slope, ptrdiff_t n_rows,  \
-                        ptrdiff_t n);                                                              \
+        void (*forward)(T *z, T *slopes, T negative_slope, ptrdiff_t n);                           \
         void (*back)(const T *activations, T *delta, T negative_slope, ptrdiff_t n);               \
     } rows_##T;                                                                                    \
     extern const rows_##T rows_##T##_portable[], rows_##T##_avx2[], rows_##T##_avx512[];           \
@@ -288,26 +287,21 @@ ROWS_DECLARE_SPARSE(double)
 
 /* The loops; a slope starts from one, or from NaN where x is NaN. */
 #define ROWS_LOOPS(T, code, formula, back_formula)                                                 \
-    static void forward_##code##_##T(T *z, T *slopes, const T *restrict intercepts,                \
-                                     T negative_slope, ptrdiff_t n_rows, ptrdiff_t n)              \
+    static void forward_##code##_##T(T *restrict z, T *restrict slopes, T negative_slope,          \
+                                     ptrdiff_t n)                                                  \
     {                                                                                              \
-        for (ptrdiff_t i = 0; i < n_rows; i++) {                                                   \
-            T *restrict row = z + i * n;                                                           \
-            if (slopes) {                                                                          \
-                T *restrict kept = slopes + i * n;                                                 \
-                for (ptrdiff_t j = 0; j < n; j++) {                                                \
-                    T x = row[j] + intercepts[j], d = x == x ? 1 : x, a = formula;                 \
-                    row[j] = a;                                                                    \
-                    kept[j] = back_formula;                                                        \
-                }                                                                                  \
-            } else {                                                                               \
-                for (ptrdiff_t j = 0; j < n; j++) {                                                \
-                    T x = row[j] + intercepts[j], d = 0;                                            \
-                    row[j] = formula;                                                              \
-                    (void) d;                                                                      \
-                }                                                                                  \
+        if (slopes)                                                                                \
+            for (ptrdiff_t j = 0; j < n; j++) {                                                    \
+                T x = z[j], d = x == x ? 1 : x, a = formula;                                       \
+                z[j] = a;                                                                          \
+                slopes[j] = back_formula;                                                          \
             }                                                                                      \
-        }                                                                                          \
+        else                                                                                       \
+            for (ptrdiff_t j = 0; j < n; j++) {                                                    \
+                T x = z[j], d = 0;                                                                 \
+                z[j] = formula;                                                                    \
+                (void) d;                                                                          \
+            }                                                                                      \
     }                                                                                              \
     static void back_##code##_##T(const T *restrict activations, T *restrict delta,                \
                                   T negative_slope, ptrdiff_t n)                                   \
