@@ -603,6 +603,7 @@ cdef void _steps(TrainingSpec* t, floating* like, int thread, int n_threads) noe
     cdef:
         double began = _now(), elapsed, scale
         Py_ssize_t step = t.done, first, batch, rows, n
+        Py_ssize_t looks = step + 1, wait = 1  # the step before which the clock is read, and how many later
     while True:
         first = step * t.step_rows
         rows = min(t.step_rows, t.n_rows - first)
@@ -617,10 +618,15 @@ cdef void _steps(TrainingSpec* t, floating* like, int thread, int n_threads) noe
             batch += n
         step += 1
         if thread == 0:
-            elapsed = _now() - began
-            # A clock that was set back must not keep Python waiting.
-            t.stop = step == t.n_steps or elapsed > STRETCH or elapsed < 0
+            t.stop = step == t.n_steps
             t.done = step
+            if step == looks:
+                elapsed = _now() - began
+                # A clock that was set back must not keep Python waiting.
+                t.stop = t.stop or elapsed > STRETCH or elapsed < 0
+                if elapsed < 0.01 * STRETCH:
+                    wait *= 2
+                looks = step + wait
         team_meet(&t.meeting, n_threads)
         if thread == 0 and t.optimizer is not NULL:
             for batch in range(t.n_blocks):

@@ -46,7 +46,7 @@ cdef:
     int set_level = INSTRUCTION_LEVEL
     rows_log_loss_float single_log_loss = rows_log_loss_of_float(INSTRUCTION_LEVEL)
     rows_log_loss_double double_log_loss = rows_log_loss_of_double(INSTRUCTION_LEVEL)
-    double LARGE = 1e290  # a product from which another factor might be too many
+    double LARGE = 1e150  # a product from which ROWS_AT_ONCE factors more might be too many
 
 cdef enum:
     SQUARED_ERROR
@@ -230,6 +230,15 @@ cdef inline bint _is_clipped(floating proba) noexcept nogil:
     return proba < bound or 1 - proba < bound
 
 
+cdef inline bint _any_is_clipped(const floating* probas, Py_ssize_t n) noexcept nogil:
+    cdef:
+        Py_ssize_t i
+        bint found = False
+    for i in range(n):
+        found |= _is_clipped(probas[i])
+    return found
+
+
 cdef inline floating _largest(const floating* z, Py_ssize_t k) noexcept nogil:
     cdef:
         Py_ssize_t j
@@ -377,6 +386,7 @@ cdef double _log_losses(
         floating[ROWS_AT_ONCE] proba
         int32_t[ROWS_AT_ONCE] y
         const floating* z
+        bint plain
     for i in range(ROWS_AT_ONCE):
         factors[i] = <floating> scale
     while start < n_rows:
@@ -391,10 +401,11 @@ cdef double _log_losses(
         else:
             double_log_loss(raw + start * k, y, n, k, share, rest, factors, delta + start * k, largest,
                             total, proba)
+        plain = weights is NULL and smoothing == 0 and not _any_is_clipped(proba, n)
         for i in range(n):
             z = raw + (start + i) * k
             value = <double> largest[i] - z[y[i]]
-            if weights is NULL and not _is_clipped(proba[i]):
+            if plain or weights is NULL and not _is_clipped(proba[i]):
                 product *= total[i]
             else:
                 value += log(<double> total[i])
@@ -404,9 +415,9 @@ cdef double _log_losses(
             if weights is not NULL:
                 value *= weights[row_at(rows, first, start + i)]
             sums += value
-            if product > LARGE:
-                sums += log(product)
-                product = 1
+        if product > LARGE:
+            sums += log(product)
+            product = 1
         start += n
     return sums + log(product)
 

@@ -81,16 +81,19 @@ STEPS_DECLARE(double)
     double squares_##T##_##set(const T *x, ptrdiff_t n)                                            \
     {                                                                                              \
         T lanes[STEPS_LANES] = {0};                                                                \
-        double total = 0;                                                                          \
+        double sums[STEPS_LANES], rest = 0;                                                        \
         ptrdiff_t i = 0;                                                                           \
         for (; i + STEPS_LANES <= n; i += STEPS_LANES)                                             \
             for (int j = 0; j < STEPS_LANES; j++)                                                  \
                 lanes[j] += x[i + j] * x[i + j];                                                   \
-        for (int j = 0; j < STEPS_LANES; j++)                                                      \
-            total += lanes[j];                                                                     \
         for (; i < n; i++)                                                                         \
-            total += x[i] * x[i];                                                                  \
-        return total;                                                                              \
+            rest += x[i] * x[i];                                                                   \
+        for (int j = 0; j < STEPS_LANES; j++)                                                      \
+            sums[j] = lanes[j];                                                                    \
+        for (int half = STEPS_LANES / 2; half > 0; half /= 2)                                      \
+            for (int j = 0; j < half; j++)                                                         \
+                sums[j] += sums[j + half];                                                         \
+        return sums[0] + rest;                                                                     \
     }
 
 #define STEPS_FLOAT(code, n_moments, rule) STEPS_LOOP(float, code, n_moments, rule)
