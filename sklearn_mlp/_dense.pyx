@@ -39,6 +39,7 @@ cdef extern from "_rows.h" nogil:
                          float* slopes, Py_ssize_t n)
     void rows_drop_double(int level, uint64_t row_key, uint32_t drop_below, double scale, double* row,
                           double* slopes, Py_ssize_t n)
+    void rows_copy(char* to, const char* from_, size_t n_bytes)
     void rows_sum_float(int level, const float* x, Py_ssize_t n_rows, Py_ssize_t n, float* total,
                         bint accumulate)
     void rows_sum_double(int level, const double* x, Py_ssize_t n_rows, Py_ssize_t n, double* total,
@@ -167,7 +168,8 @@ cdef const floating* input_block(
     if rows is NULL:
         return values + first * n
     for i in range(n_rows):
-        memcpy(gathered + i * n, values + rows[first + i] * n, n * sizeof(floating))
+        rows_copy(<char*> (gathered + i * n), <const char*> (values + rows[first + i] * n),
+                  n * sizeof(floating))
     return gathered
 
 

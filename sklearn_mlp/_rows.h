@@ -5,6 +5,7 @@
 #define SKLEARN_MLP_ROWS_H
 
 #include <stddef.h>
+#include <string.h>
 #include "_dropout.h"
 #include "_sets.h"
 #include "_vmath.h"
@@ -115,6 +116,26 @@ ROWS_DECLARE_LOG_LOSS(double)
 
 ROWS_DECLARE_SUM(float)
 ROWS_DECLARE_SUM(double)
+
+/* Copy n_bytes, at least 4: a row of few features as its beginning and its end, sooner than memcpy is called. */
+#define ROWS_COPY_ENDS(size)                                                                       \
+    if (n_bytes >= size) {                                                                         \
+        memcpy(to, from, size);                                                                    \
+        memcpy(to + n_bytes - size, from + n_bytes - size, size);                                  \
+        return;                                                                                    \
+    }
+
+static inline void rows_copy(char *restrict to, const char *restrict from, size_t n_bytes)
+{
+    if (n_bytes > 64) {
+        memcpy(to, from, n_bytes);
+        return;
+    }
+    ROWS_COPY_ENDS(32)
+    ROWS_COPY_ENDS(16)
+    ROWS_COPY_ENDS(8)
+    memcpy(to, from, 4);
+}
 
 /* Of `count` entries of a sparse row, values at the indices of rows of a table, (any, n): out += the sum of
    value * row; and the reverse, each row of the table from `low` to `high` += value * x. Rows are fetched some
