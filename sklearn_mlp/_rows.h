@@ -220,7 +220,7 @@ ROWS_DECLARE_SPARSE(double)
             start[i] = i * (int32_t) k, scale[i] = factor[i];                                      \
         for (ptrdiff_t j = 0; j < k; j++)                                                          \
             ROWS_LANES block[j * ROWS_AT_ONCE + i] = z[start[i] + j];                              \
-        ROWS_LANES most[i] = z[start[i]];                                                          \
+        ROWS_LANES most[i] = block[i];                                                             \
         for (ptrdiff_t j = 1; j < k; j++)                                                          \
             ROWS_LANES                                                                             \
             {                                                                                      \
@@ -242,12 +242,11 @@ ROWS_DECLARE_SPARSE(double)
         for (ptrdiff_t j = 0; j < k; j++)                                                          \
             ROWS_LANES                                                                             \
             block[j * ROWS_AT_ONCE + i] = (block[j * ROWS_AT_ONCE + i] * sum[i] - share) * scale[i]; \
-        for (int i = 0; i < n_rows; i++, delta += k) {                                             \
-            const T *from = block + i;                                                             \
-            for (ptrdiff_t j = 0; j < k; j++, from += ROWS_AT_ONCE)                                \
-                delta[j] = *from;                                                                  \
-            delta[y[i]] = (proba[i] - share - rest) * factor[i];                                   \
-        }                                                                                          \
+        for (int i = 0; i < n_rows; i++)                                                           \
+            block[y[i] * ROWS_AT_ONCE + i] = (proba[i] - share - rest) * factor[i];                \
+        for (ptrdiff_t j = 0; j < k; j++)                                                          \
+            for (int i = 0; i < n_rows; i++)                                                       \
+                delta[i * k + j] = block[j * ROWS_AT_ONCE + i];                                    \
     }
 
 /* How many entries ahead, and the lines of n values. */
