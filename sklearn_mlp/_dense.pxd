@@ -7,6 +7,7 @@ cdef class LayerTable:
     cdef LayerSpec* specs
     cdef BlockSpec* blocks
     cdef readonly Py_ssize_t n_blocks
+    cdef Py_ssize_t work        # of all blocks
     cdef readonly int n_layers
     cdef readonly Py_ssize_t n_weights
     cdef readonly Py_ssize_t n_params

@@ -145,12 +145,20 @@ cdef class LayerTable:
         for i in range(self.n_layers):
             layer = self.specs + i
             blocks.append((i, -1, 0, layer.intercepts, layer.n_out))
+        self._store_blocks(blocks)
+
+    def _store_blocks(self, blocks):
+        """The work of a block is its products for a row of the batch: few columns are multiplied as if
+        they were more, and adding up a row of the gradient of intercepts takes as long as four."""
+        cdef Py_ssize_t i, work
         self.n_blocks = len(blocks)
         self.blocks = <BlockSpec*> malloc(self.n_blocks * sizeof(BlockSpec))
         if self.blocks is NULL:
             raise MemoryError()
-        for i, (layer_, first_row, n_rows, start, size) in enumerate(blocks):
-            self.blocks[i] = BlockSpec(layer_, first_row, n_rows, start, size)
+        for i, (layer, first_row, n_rows, start, size) in enumerate(blocks):
+            work = (self.specs[<int> layer].n_out + 3) // 4 * 4 * (4 if first_row < 0 else n_rows)
+            self.blocks[i] = BlockSpec(layer, first_row, n_rows, start, size, self.work + work // 2)
+            self.work += work
 
     def __dealloc__(self):
         free(self.specs)

@@ -245,7 +245,7 @@ cdef struct TrainingSpec:
     const LayerSpec* layers
     int n_layers
     const BlockSpec* blocks
-    Py_ssize_t n_blocks, n_params
+    Py_ssize_t n_blocks, n_params, work
     const SampleSpec* samples
     const LossSpec* loss
     const OptimSpec* optimizer  # NULL: gradients alone
@@ -581,7 +581,7 @@ def loss_and_gradient_of(
 
 cdef void _bind(TrainingSpec* spec, LayerTable layers, Samples samples, Loss loss, Workspace space):
     spec.layers, spec.n_layers, spec.n_params = layers.specs, layers.n_layers, layers.n_params
-    spec.blocks, spec.n_blocks = layers.blocks, layers.n_blocks
+    spec.blocks, spec.n_blocks, spec.work = layers.blocks, layers.n_blocks, layers.work
     spec.samples, spec.loss, spec.space = &samples.spec, &loss.spec, &space.spec
 
 
@@ -787,15 +787,15 @@ cdef void _update(
 
 
 cdef Py_ssize_t _first_block(const TrainingSpec* t, int thread, int n_threads) noexcept nogil:
-    """The first block of a thread: it takes those whose middle is in its part of the vector."""
+    """The first block of a thread: it takes those whose middle is in its part of the work."""
     cdef:
         Py_ssize_t low = 0, high = t.n_blocks, i
-        Py_ssize_t begin = 2 * t.n_params * thread // n_threads
+        Py_ssize_t begin = t.work * thread // n_threads
     if thread == 0:
         return 0
     while low < high:
         i = (low + high) // 2
-        if 2 * t.blocks[i].start + t.blocks[i].size < begin:
+        if t.blocks[i].middle < begin:
             low = i + 1
         else:
             high = i

@@ -23,6 +23,7 @@ cdef struct BlockSpec:
     Py_ssize_t n_rows
     Py_ssize_t start        # in the parameter vector
     Py_ssize_t size
+    Py_ssize_t middle       # half of its work and all of that of the blocks before it
 
 
 cdef struct SampleSpec:
