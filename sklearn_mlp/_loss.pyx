@@ -20,9 +20,10 @@ from cython cimport floating
 from libc.float cimport DBL_EPSILON, FLT_EPSILON
 from libc.math cimport log
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 
 from sklearn_mlp._types cimport LossSpec, row_at
-from sklearn_mlp._vmath cimport exp, log1p_of_unit, logistic
+from sklearn_mlp._vmath cimport exp, logistic
 
 from sklearn_mlp._blas import INSTRUCTION_LEVEL
 
@@ -41,11 +42,21 @@ cdef extern from "_rows.h" nogil:
     ) noexcept nogil
     rows_log_loss_float rows_log_loss_of_float(int level)
     rows_log_loss_double rows_log_loss_of_double(int level)
+    ctypedef void (*rows_binary_float)(
+        const float* z, const int32_t* y, Py_ssize_t n, float half, const float* factor, float* delta,
+        float* loss) noexcept nogil
+    ctypedef void (*rows_binary_double)(
+        const double* z, const int32_t* y, Py_ssize_t n, double half, const double* factor,
+        double* delta, double* loss) noexcept nogil
+    rows_binary_float rows_binary_of_float(int level)
+    rows_binary_double rows_binary_of_double(int level)
 
 cdef:
     int set_level = INSTRUCTION_LEVEL
     rows_log_loss_float single_log_loss = rows_log_loss_of_float(INSTRUCTION_LEVEL)
     rows_log_loss_double double_log_loss = rows_log_loss_of_double(INSTRUCTION_LEVEL)
+    rows_binary_float single_binary = rows_binary_of_float(INSTRUCTION_LEVEL)
+    rows_binary_double double_binary = rows_binary_of_double(INSTRUCTION_LEVEL)
     double LARGE = 1e150  # a product from which ROWS_AT_ONCE factors more might be too many
 
 cdef enum:
@@ -249,26 +260,7 @@ cdef inline floating _largest(const floating* z, Py_ssize_t k) noexcept nogil:
     return largest
 
 
-cdef void _exponentials(
-    int code, const floating* raw, Py_ssize_t n_rows, Py_ssize_t k, floating* e,
-) noexcept nogil:
-    """Fill `e` with the exponentials that the loss of each row is made of, if it is made of any."""
-    cdef Py_ssize_t i
-    if code == BINARY_LOG_LOSS:
-        for i in range(n_rows * k):
-            e[i] = raw[i] if raw[i] < 0 else -raw[i]
-    elif code == POISSON:
-        for i in range(n_rows * k):
-            e[i] = raw[i]
-    else:
-        return
-    if floating is float:
-        rows_exp_float(set_level, e, n_rows * k)
-    else:
-        rows_exp_double(set_level, e, n_rows * k)
-
-
-# The losses of a row. `delta` holds the exponentials where the loss has any, and then the gradient.
+# The losses of a row. `delta` is the gradient, and holds the exponentials for that of Poisson.
 
 
 cdef inline double _squared_error(
@@ -347,26 +339,40 @@ cdef inline double _poisson(
     return value
 
 
-cdef inline double _binary_log_loss(
-    const floating* z, const int32_t* y, Py_ssize_t k, double smoothing, floating* delta,
+cdef double _binary_log_losses(
+    const LossSpec* loss, const floating* raw, const int32_t* codes, const floating* weights,
+    const Py_ssize_t* rows, Py_ssize_t first, Py_ssize_t n_rows, double scale, floating* delta,
 ) noexcept nogil:
-    """log(1 + exp(z)) - t z summed over the outputs; t is y (1 - smoothing) + smoothing / 2."""
+    """`loss_and_delta` of the binary log loss, log(1 + exp(z)) - t z summed over the outputs; t is
+    y (1 - smoothing) + smoothing / 2."""
     cdef:
-        Py_ssize_t j
-        floating e, margin
+        Py_ssize_t i = 0, n, j = 0, p, k = loss.n_outputs, place = 0, row = row_at(rows, first, 0)
+        double total = 0, value, smoothing = loss.parameter
         floating half = <floating> (0.5 * smoothing)
-        double value = 0, below
-    for j in range(k):
-        e = delta[j]
-        margin = z[j] if y[j] else -z[j]
-        delta[j] = (e if z[j] < 0 else 1) / (1 + e) - y[j]
-        below = log1p_of_unit(e) - (margin if margin < 0 else 0)
-        if smoothing > 0:
-            delta[j] += half if y[j] else -half
-            value += below + half * margin
+        floating[ROWS_AT_ONCE] factors
+        floating[ROWS_AT_ONCE] losses
+        double[ROWS_AT_ONCE] weight
+        int32_t[ROWS_AT_ONCE] y
+    while i < n_rows:
+        n = 0
+        while n < ROWS_AT_ONCE and i < n_rows:
+            weight[n] = 1 if weights is NULL else weights[row]
+            factors[n] = <floating> (scale * weight[n])
+            y[n] = codes[row * k + j]
+            n += 1
+            j += 1
+            if j == k:
+                i, j = i + 1, 0
+                row = row_at(rows, first, min(i, n_rows - 1))
+        if floating is float:
+            single_binary(raw + place, y, n, half, factors, delta + place, losses)
         else:
-            value += _clipped(below, z[j])
-    return value
+            double_binary(raw + place, y, n, half, factors, delta + place, losses)
+        for p in range(n):
+            value = losses[p] if smoothing > 0 else _clipped(losses[p], half)
+            total += value * weight[p]
+        place += n
+    return total
 
 
 cdef double _log_losses(
@@ -451,13 +457,18 @@ cdef double loss_and_delta(
         floating* d
     if loss.code == LOG_LOSS:
         return _log_losses(loss, raw, codes, weights, rows, first, n_rows, scale, delta)
-    _exponentials(loss.code, raw, n_rows, k, delta)
+    if loss.code == BINARY_LOG_LOSS:
+        return _binary_log_losses(loss, raw, codes, weights, rows, first, n_rows, scale, delta)
+    if loss.code == POISSON:
+        memcpy(delta, raw, n_rows * k * sizeof(floating))
+        if floating is float:
+            rows_exp_float(set_level, delta, n_rows * k)
+        else:
+            rows_exp_double(set_level, delta, n_rows * k)
     for i in range(n_rows):
         row = row_at(rows, first, i)
         d = delta + i * k
-        if loss.code == BINARY_LOG_LOSS:
-            value = _binary_log_loss(raw + i * k, codes + row * k, k, loss.parameter, d)
-        elif loss.code == POISSON:
+        if loss.code == POISSON:
             value = _poisson(raw + i * k, numbers + row * k, k, d)
         elif loss.code == ABSOLUTE_ERROR:
             value = _absolute_error(raw + i * k, numbers + row * k, k, d)

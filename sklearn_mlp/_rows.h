@@ -103,6 +103,24 @@ ROWS_DECLARE_EXP(double)
 ROWS_DECLARE_LOG_LOSS(float)
 ROWS_DECLARE_LOG_LOSS(double)
 
+/* The binary log loss of up to ROWS_AT_ONCE scores z with classes y of 0 and 1, of which `half` is taken to the
+   other: loss = log(1 + exp(z)) - t z, and delta = (the logistic function of z - t) * factor. */
+#define ROWS_BINARY_ARGUMENTS(T)                                                                   \
+    const T *restrict z, const int32_t *restrict y, ptrdiff_t n, T half, const T *restrict factor, \
+        T *restrict delta, T *restrict loss
+#define ROWS_DECLARE_BINARY(T)                                                                     \
+    typedef void (*rows_binary_##T)(ROWS_BINARY_ARGUMENTS(T));                                     \
+    void rows_binary_##T##_portable(ROWS_BINARY_ARGUMENTS(T)),                                     \
+        rows_binary_##T##_avx2(ROWS_BINARY_ARGUMENTS(T)),                                          \
+        rows_binary_##T##_avx512(ROWS_BINARY_ARGUMENTS(T));                                        \
+    static inline rows_binary_##T rows_binary_of_##T(int level)                                    \
+    {                                                                                              \
+        return SETS_CHOOSE(rows_binary_##T, level);                                                \
+    }
+
+ROWS_DECLARE_BINARY(float)
+ROWS_DECLARE_BINARY(double)
+
 /* total (+)= the sum of the rows of x, (n_rows, n): the gradient of intercepts. */
 #define ROWS_SUM_ARGUMENTS(T)                                                                      \
     const T *restrict x, ptrdiff_t n_rows, ptrdiff_t n, T *restrict total, int accumulate
@@ -249,6 +267,18 @@ ROWS_DECLARE_SPARSE(double)
                 delta[i * k + j] = block[j * ROWS_AT_ONCE + i];                                    \
     }
 
+#define ROWS_DEFINE_BINARY(T, set, exponential, log1p)                                             \
+    void rows_binary_##T##_##set(ROWS_BINARY_ARGUMENTS(T))                                         \
+    {                                                                                              \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                        \
+            T x = z[i], of_class = y[i] ? x : -x, e = exponential(x < 0 ? x : -x);                 \
+            T probability = (x < 0 ? e : 1) / (1 + e);                                             \
+            delta[i] = (probability - y[i] + (y[i] ? half : -half)) * factor[i];                   \
+            T smoothed = half > 0 ? half * of_class : 0; /* not 0 times infinity */                \
+            loss[i] = log1p(e) - (of_class < 0 ? of_class : 0) + smoothed;                         \
+        }                                                                                          \
+    }
+
 /* How many entries ahead, and the lines of n values. */
 #define ROWS_AHEAD 5
 #ifdef __GNUC__
@@ -347,6 +377,8 @@ ROWS_DECLARE_SPARSE(double)
     ROWS_DEFINE_EXP(double, set, vm_exp)                                                           \
     ROWS_DEFINE_LOG_LOSS(float, set, vm_expf)                                                      \
     ROWS_DEFINE_LOG_LOSS(double, set, vm_exp)                                                      \
+    ROWS_DEFINE_BINARY(float, set, vm_expf, vm_log1pf)                                             \
+    ROWS_DEFINE_BINARY(double, set, vm_exp, vm_log1p)                                              \
     ROWS_DEFINE_SPARSE(float, set)                                                                 \
     ROWS_DEFINE_SPARSE(double, set)                                                                \
     ROWS_DEFINE_SUM(float, set)                                                                    \
