@@ -27,16 +27,14 @@ cdef extern from "_steps.h" nogil:
         STEPS_SGD
         STEPS_ADAM
         STEPS_ADAMW
-    ctypedef void (*steps_float)(
+    ctypedef double (*steps_float)(
         const step_numbers* step, float* params, const float* gradient, float* moments,
         Py_ssize_t n_params, Py_ssize_t n) noexcept nogil
-    ctypedef void (*steps_double)(
+    ctypedef double (*steps_double)(
         const step_numbers* step, double* params, const double* gradient, double* moments,
         Py_ssize_t n_params, Py_ssize_t n) noexcept nogil
     const steps_float* steps_of_float(int level)
     const steps_double* steps_of_double(int level)
-    double squares_float(int level, const float* x, Py_ssize_t n)
-    double squares_double(int level, const double* x, Py_ssize_t n)
 
 cdef:
     int set_level = INSTRUCTION_LEVEL
@@ -45,8 +43,7 @@ cdef:
 
 cdef enum:
     LANES = 16
-    # Parameters per block: small enough that the sum of squares reads what the update has in cache.
-    BLOCK = 2048
+    BLOCK = 2048  # parameters whose squares are summed in their own precision
 
 
 cdef class OptimizerState:
@@ -371,15 +368,11 @@ cdef double update(
     while start < end:
         n = min(<Py_ssize_t> BLOCK, end - start)
         if floating is float:
-            if step.l2 != 0:
-                squares += squares_float(set_level, params + start, n)
-            single_steps[spec.code](&step, params + start, gradient + start, moments + start,
-                                    n_params, n)
+            squares += single_steps[spec.code](
+                &step, params + start, gradient + start, moments + start, n_params, n)
         else:
-            if step.l2 != 0:
-                squares += squares_double(set_level, params + start, n)
-            double_steps[spec.code](&step, params + start, gradient + start, moments + start,
-                                    n_params, n)
+            squares += double_steps[spec.code](
+                &step, params + start, gradient + start, moments + start, n_params, n)
         start += n
     return squares
 

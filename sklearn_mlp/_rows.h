@@ -312,27 +312,34 @@ ROWS_DECLARE_SPARSE(double)
         }                                                                                          \
     }
 
-/* Some columns at a time, whose sums stay in registers. */
-#define ROWS_SUM_COLUMNS(T, columns)                                                               \
+/* Some columns at a time and some rows apart, whose sums stay in registers and do not wait for each other. */
+#define ROWS_SUM_COLUMNS(T, columns, apart)                                                        \
     for (; j + columns <= n; j += columns) {                                                       \
-        T sums[columns];                                                                           \
-        for (int l = 0; l < columns; l++)                                                          \
-            sums[l] = accumulate ? total[j + l] : 0;                                               \
-        for (ptrdiff_t i = 0; i < n_rows; i++)                                                     \
+        T sums[apart * columns] = {0};                                                             \
+        ptrdiff_t i = 0;                                                                           \
+        for (; i + apart <= n_rows; i += apart)                                                    \
+            for (int r = 0; r < apart; r++)                                                        \
+                for (int l = 0; l < columns; l++)                                                  \
+                    sums[r * columns + l] += x[(i + r) * n + j + l];                               \
+        for (; i < n_rows; i++)                                                                    \
             for (int l = 0; l < columns; l++)                                                      \
                 sums[l] += x[i * n + j + l];                                                       \
+        for (int r = 1; r < apart; r++)                                                            \
+            for (int l = 0; l < columns; l++)                                                      \
+                sums[l] += sums[r * columns + l];                                                  \
         for (int l = 0; l < columns; l++)                                                          \
-            total[j + l] = sums[l];                                                                \
+            total[j + l] = accumulate ? total[j + l] + sums[l] : sums[l];                          \
     }
 
 #define ROWS_DEFINE_SUM(T, set)                                                                    \
     void rows_sum_##T##_##set(ROWS_SUM_ARGUMENTS(T))                                               \
     {                                                                                              \
         ptrdiff_t j = 0;                                                                           \
-        ROWS_SUM_COLUMNS(T, 64)                                                                    \
-        ROWS_SUM_COLUMNS(T, 16)                                                                    \
-        ROWS_SUM_COLUMNS(T, 4)                                                                     \
-        ROWS_SUM_COLUMNS(T, 1)                                                                     \
+        ROWS_SUM_COLUMNS(T, 64, 2)                                                                 \
+        ROWS_SUM_COLUMNS(T, 32, 2)                                                                 \
+        ROWS_SUM_COLUMNS(T, 16, 4)                                                                 \
+        ROWS_SUM_COLUMNS(T, 4, 4)                                                                  \
+        ROWS_SUM_COLUMNS(T, 1, 4)                                                                  \
     }
 
 /* The loops; a slope starts from one, or from NaN where x is NaN. */
