@@ -244,10 +244,11 @@ cdef inline bint _is_clipped(floating proba) noexcept nogil:
 cdef inline bint _any_is_clipped(const floating* probas, Py_ssize_t n) noexcept nogil:
     cdef:
         Py_ssize_t i
-        bint found = False
-    for i in range(n):
-        found |= _is_clipped(probas[i])
-    return found
+        floating least = probas[0], most = probas[0]
+    for i in range(1, n):
+        least = probas[i] if probas[i] < least else least
+        most = probas[i] if probas[i] > most else most
+    return _is_clipped(least) or _is_clipped(most)
 
 
 cdef inline floating _largest(const floating* z, Py_ssize_t k) noexcept nogil:
