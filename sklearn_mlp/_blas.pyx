@@ -112,7 +112,11 @@ cdef void _blas_gemm(
               &beta, c, &ldc_)
 
 
-def multiply(a, b, *, bint trans_a=False, bint trans_b=False, out=None):
+FINISHES = {"plain": GEMM_PLAIN, "intercepts": GEMM_INTERCEPTS, "relu": GEMM_RELU,
+            "slopes": GEMM_SLOPES, "relu_slopes": GEMM_RELU_SLOPES}
+
+
+def multiply(a, b, *, bint trans_a=False, bint trans_b=False, out=None, finish="plain", operand=None):
     """``op(a) @ op(b)``, added to `out` if it is given: the face of `gemm` for tests.
 
     Parameters
@@ -122,6 +126,10 @@ def multiply(a, b, *, bint trans_a=False, bint trans_b=False, out=None):
         Whether to take the transpose. At most one of them.
     out : ndarray, optional
         Overwritten with the sum.
+    finish : str, default="plain"
+        One of ``FINISHES``, the last steps of ``_gemm.h``; only "plain" where BLAS is called.
+    operand : ndarray of shape (n,) or (m, n), dtype as `a`, optional
+        What the last step adds or multiplies by.
 
     Returns
     -------
@@ -130,19 +138,26 @@ def multiply(a, b, *, bint trans_a=False, bint trans_b=False, out=None):
     left, right = (a.T if trans_a else a), (b.T if trans_b else b)
     if left.shape[1] != right.shape[0] or (trans_a and trans_b):
         raise ValueError(f"cannot multiply {left.shape} with {right.shape}")
+    if CALLS_BLAS and finish != "plain":
+        raise ValueError(f"BLAS takes no last step; got finish={finish!r}")
     accumulate = out is not None
     if out is None:
         out = np.empty((left.shape[0], right.shape[1]), a.dtype)
+    shape = out.shape if "slopes" in finish else out.shape[1:]
+    operand = np.zeros(shape, a.dtype) if operand is None else operand
+    if operand.shape != shape:
+        raise ValueError(f"{finish} wants an operand of shape {shape}; got {operand.shape}")
+    operand = operand.ravel()
     if a.dtype == np.float32:
-        _multiply[float](a, b, trans_a, trans_b, accumulate, out)
+        _multiply[float](a, b, trans_a, trans_b, accumulate, out, FINISHES[finish], operand)
     else:
-        _multiply[double](a, b, trans_a, trans_b, accumulate, out)
+        _multiply[double](a, b, trans_a, trans_b, accumulate, out, FINISHES[finish], operand)
     return out
 
 
 cdef _multiply(const floating[:, ::1] a, const floating[:, ::1] b, bint trans_a, bint trans_b,
-               bint accumulate, floating[:, ::1] out):
+               bint accumulate, floating[:, ::1] out, int finish, const floating[::1] operand):
     cdef floating[::1] work = np.empty(GEMM_WORK, out.base.dtype)
     gemm(trans_a, trans_b, out.shape[0], out.shape[1], a.shape[0] if trans_a else a.shape[1],
          &a[0, 0], a.shape[1], &b[0, 0], b.shape[1], accumulate, &out[0, 0], out.shape[1],
-         GEMM_PLAIN, NULL, &work[0])
+         finish, &operand[0], &work[0])

@@ -35,6 +35,9 @@ cdef extern from "_dropout.h" nogil:
     uint64_t dropout_row_key(uint64_t epoch_key, uint64_t row, uint64_t layer)
 
 cdef extern from "_rows.h" nogil:
+    enum:
+        ROWS_IDENTITY
+        ROWS_RELU
     void rows_drop_float(int level, uint64_t row_key, uint32_t drop_below, float scale, float* row,
                          float* slopes, Py_ssize_t n)
     void rows_drop_double(int level, uint64_t row_key, uint32_t drop_below, double scale, double* row,
@@ -56,7 +59,6 @@ cdef extern from "_rows.h" nogil:
                              double* table)
 
 cdef:
-    int RELU = ACTIVATIONS["relu"].code, IDENTITY = ACTIVATIONS["identity"].code
     bint CALLS_BLAS = INSTRUCTION_SET == "portable"
     int set_level = INSTRUCTION_LEVEL
 
@@ -193,7 +195,7 @@ cdef void _repeat_intercepts(
 cdef inline void _activate(
     const LayerSpec* layer, floating* outputs, floating* slopes, Py_ssize_t n_rows,
 ) noexcept nogil:
-    if layer.activation != IDENTITY or slopes is not NULL:
+    if layer.activation != ROWS_IDENTITY or slopes is not NULL:
         apply_activation(layer.activation, layer.negative_slope, outputs, slopes,
                          n_rows * layer.n_out)
 
@@ -206,7 +208,9 @@ cdef void apply_layer(
     floating* slopes,        # OUT, the same, where not NULL
     floating* work,          # scratch of a product
 ) noexcept nogil:
-    cdef int finish = GEMM_RELU if layer.activation == RELU and slopes is NULL else GEMM_INTERCEPTS
+    cdef int finish = GEMM_INTERCEPTS
+    if layer.activation == ROWS_RELU and slopes is NULL:
+        finish = GEMM_RELU
     if CALLS_BLAS:
         finish = GEMM_PLAIN
         _repeat_intercepts(layer, params, n_rows, outputs)
@@ -375,7 +379,7 @@ cdef void _backward(
             finish, slopes = GEMM_PLAIN, _slopes(below, space, start, params)
             if not CALLS_BLAS and slopes is not NULL:
                 finish = GEMM_SLOPES
-            elif not CALLS_BLAS and below.activation == RELU:
+            elif not CALLS_BLAS and below.activation == ROWS_RELU:
                 finish = GEMM_RELU_SLOPES
                 slopes = _block(space.activations, space, below.column, params) + start * layer.n_in
             gemm(False, True, n_rows, layer.n_in, layer.n_out, <const floating*> delta,

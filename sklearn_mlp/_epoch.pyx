@@ -603,7 +603,7 @@ cdef void _steps(TrainingSpec* t, floating* like, int thread, int n_threads) noe
     cdef:
         double began = _now(), elapsed, scale
         Py_ssize_t step = t.done, first, batch, rows, n
-        Py_ssize_t looks = step + 1, wait = 1  # the step before which the clock is read, and how many later
+        Py_ssize_t looks = step + 1, wait = 1  # when the clock is read, and how many steps later again
     while True:
         first = step * t.step_rows
         rows = min(t.step_rows, t.n_rows - first)

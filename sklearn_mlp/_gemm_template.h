@@ -139,8 +139,8 @@ INLINE void NAME(tile)(
         ptrdiff_t ahead_rows)                                                                      \
     {                                                                                              \
         enum { vectors = vectors_ };                                                               \
-        ptrdiff_t share = ahead_rows * ROWS / m + 1;                                               \
-        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc, with += ROWS * WITH_ROW(finish, ldc)) { \
+        ptrdiff_t share = ahead_rows * ROWS / m + 1, with_rows = ROWS * WITH_ROW(finish, ldc);     \
+        for (; m >= ROWS; m -= ROWS, a += tile, c += ROWS * ldc, with += with_rows) {              \
             for (ptrdiff_t p = 0; p < share && ahead_rows > 0; p++, ahead_rows--, ahead += ahead_step) \
                 for (int v = 0; v < 2 * LANES; v += LINE)                                          \
                     __builtin_prefetch(ahead + v);                                                 \
@@ -340,19 +340,17 @@ INLINE void NAME(transposed_tile)(
     NAME(put_transposed)(sums, rows, vectors, partial ? rest : vectors * LANES, c, ldc, accumulate);
 }
 
-/* Few columns of B: the more vectors of A at a time. */
+/* Few columns of B: the more vectors of A at a time, as far as there are. */
 INLINE void NAME(transposed_rows)(int rows, int vectors, GEMM_ARGUMENTS(REAL))
 {
     ptrdiff_t i = 0;
     for (; i + vectors * LANES <= m; i += vectors * LANES)
         NAME(transposed_tile)(rows, vectors, 0, 0, k, a + i, a_column, b, b_row, b_column,
                               c + i * ldc, ldc, accumulate);
-    if (vectors > 4)
-    for (; i + 4 * LANES <= m; i += 4 * LANES)
+    for (; vectors > 4 && i + 4 * LANES <= m; i += 4 * LANES)
         NAME(transposed_tile)(rows, 4, 0, 0, k, a + i, a_column, b, b_row, b_column, c + i * ldc, ldc,
                               accumulate);
-    if (vectors > 2)
-    for (; i + 2 * LANES <= m; i += 2 * LANES)
+    for (; vectors > 2 && i + 2 * LANES <= m; i += 2 * LANES)
         NAME(transposed_tile)(rows, 2, 0, 0, k, a + i, a_column, b, b_row, b_column, c + i * ldc, ldc,
                               accumulate);
     for (; i < m; i += LANES)
@@ -366,12 +364,12 @@ INLINE void NAME(transposed_rows)(int rows, int vectors, GEMM_ARGUMENTS(REAL))
         NAME(transposed_rows)(r, REGISTERS / (r + 1) < MOST_VECTORS ? REGISTERS / (r + 1)          \
                                                                     : MOST_VECTORS,                \
                               m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, \
-                              finish, with, work);                                                               \
+                              finish, with, work);                                                 \
     }
 #define TRANSPOSED_CASE(r)                                                                         \
     case r:                                                                                        \
-        NAME(transposed_##r)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate, \
-                            finish, with, work);                                                   \
+        NAME(transposed_##r)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, accumulate,  \
+                             finish, with, work);                                                  \
         break;
 
 TRANSPOSED_CASES(TRANSPOSED_FUNCTION)

@@ -4,7 +4,7 @@ Pure C inside (``loss_and_delta`` and one inline function a loss), a small class
 as the Python face. A loss takes the raw scores of a row, never probabilities, so that the
 exponential is taken once, where it cannot overflow, and serves the value and the gradient. Values are
 summed in double. A loss is a code, an inline function, a branch in ``loss_and_delta`` and a row in
-``LOSSES``. The log loss of several classes takes many rows at a time and has its loops in ``_rows.h``.
+``LOSSES``. The log losses take many rows at a time and have their loops in ``_rows.h``.
 
 The log losses report what scikit-learn reports: its probabilities are clipped to [eps, 1 - eps] of
 the dtype before the logarithm is taken, so that the loss of a row lies in [-log(1 - eps), -log(eps)]

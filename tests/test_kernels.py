@@ -586,6 +586,33 @@ def test_smoothed_log_losses_are_stable(size, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_the_binary_log_loss_of_infinite_scores(dtype):
+    raw, eps = np.array([[np.inf, -np.inf]], dtype), np.finfo(dtype).eps
+    for codes, loss, slope in (([1, 0], eps, 0), ([0, 1], -np.log(eps), 1)):
+        total, delta = value_and_delta("binary_log_loss", raw, np.array([codes], np.int32))
+        np.testing.assert_allclose(total, 2 * loss, rtol=1e-6)
+        np.testing.assert_array_equal(delta, [[slope, -slope]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["log_loss", "binary_log_loss"])
+@pytest.mark.parametrize("scale", [1, 40])  # of the scores: none is clipped, some are
+def test_log_losses_of_many_rows_are_those_of_each(name, scale, dtype):
+    rng = np.random.default_rng(6)
+    raw = (scale * rng.normal(size=(37, 3))).astype(dtype)
+    y = draw_targets(rng, name, 37, 3, dtype)
+    weights = rng.uniform(0.5, 2, 37).astype(dtype)
+    singly = [value_and_delta(name, raw[i : i + 1], y[i : i + 1]) for i in range(37)]
+    values, deltas = np.array([s[0] for s in singly]), np.concatenate([s[1] for s in singly])
+    total, delta = value_and_delta(name, raw, y)
+    np.testing.assert_allclose(total, values.sum(), **close(dtype))
+    np.testing.assert_allclose(delta, deltas, **close(dtype))
+    total, delta = value_and_delta(name, raw, y, weights)
+    np.testing.assert_allclose(total, weights @ values, **close(dtype))
+    np.testing.assert_allclose(delta, weights[:, None] * deltas, **close(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [1e-30, 1e4, 1e30])
 def test_losses_of_numbers_are_stable(size, dtype):
     """No square of a huge residual, no loss of a tiny one."""
@@ -711,6 +738,47 @@ def test_products_of_any_shape(dtype, m, n, k, trans, accumulate, seed):
         out=before.copy() if accumulate else None,
     )
     np.testing.assert_allclose(got, expected, atol=TOLERANCE[dtype] * np.sqrt(k))
+
+
+FINISHES = {
+    "intercepts": lambda c, operand: c + operand,
+    "relu": lambda c, operand: np.maximum(c + operand, 0),
+    "slopes": lambda c, operand: c * operand,
+    "relu_slopes": lambda c, operand: np.where(operand == 0, 0, c),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("finish", [] if _blas.CALLS_BLAS else FINISHES)
+@settings(max_examples=100, deadline=None)
+@given(
+    m=st.integers(1, 40), n=st.integers(1, 70), k=st.integers(1, 600),
+    trans=st.sampled_from(["", "a", "b"]), accumulate=st.booleans(), seed=st.integers(0, 2**16),
+)  # fmt: skip
+def test_last_steps_of_products(dtype, finish, m, n, k, trans, accumulate, seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    before = rng.normal(size=(m, n)).astype(dtype)
+    operand = rng.normal(size=(m, n) if "slopes" in finish else n).astype(dtype)
+    operand[rng.random(operand.shape) < 0.3] = 0
+    a[rng.integers(m)] = np.nan  # which no step hides, but a slope of 0
+    product = a.astype(float) @ b.astype(float) + (before if accumulate else 0)
+    got = _blas.multiply(
+        np.ascontiguousarray(a.T) if trans == "a" else a,
+        np.ascontiguousarray(b.T) if trans == "b" else b,
+        trans_a=trans == "a",
+        trans_b=trans == "b",
+        out=before.copy() if accumulate else None,
+        finish=finish,
+        operand=operand,
+    )
+    expected = FINISHES[finish](product, operand)
+    np.testing.assert_allclose(got, expected, atol=5 * TOLERANCE[dtype] * np.sqrt(k))
+
+
+def test_a_last_step_of_a_product_takes_the_right_operand():
+    with pytest.raises(ValueError, match="BLAS takes no" if _blas.CALLS_BLAS else r"shape \(2,\)"):
+        _blas.multiply(np.ones((2, 3)), np.ones((3, 2)), finish="relu", operand=np.ones(3))
 
 
 def test_products_larger_than_a_block():
