@@ -236,7 +236,7 @@ ROWS_DECLARE_SPARSE(double)
         }                                                                                          \
         for (int i = 0; i < n_rows; i++)                                                           \
             start[i] = i * (int32_t) k, scale[i] = factor[i];                                      \
-        for (ptrdiff_t j = 0; j < k; j++)                                                          \
+        for (ptrdiff_t j = 0; j == 0 || j < k; j++) /* k is not 0 */                               \
             ROWS_LANES block[j * ROWS_AT_ONCE + i] = z[start[i] + j];                              \
         ROWS_LANES most[i] = block[i];                                                             \
         for (ptrdiff_t j = 1; j < k; j++)                                                          \
