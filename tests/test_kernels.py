@@ -719,6 +719,17 @@ def test_losses_survive_pickling(name, parameter):
 # ---- matrix products ----
 
 
+def multiply(a, b, trans, **options):
+    """a @ b, with one of them given as its transpose."""
+    return _blas.multiply(
+        np.ascontiguousarray(a.T) if trans == "a" else a,
+        np.ascontiguousarray(b.T) if trans == "b" else b,
+        trans_a=trans == "a",
+        trans_b=trans == "b",
+        **options,
+    )
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=150, deadline=None)
 @given(
@@ -730,13 +741,7 @@ def test_products_of_any_shape(dtype, m, n, k, trans, accumulate, seed):
     a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
     before = rng.normal(size=(m, n)).astype(dtype)
     expected = a.astype(float) @ b.astype(float) + (before if accumulate else 0)
-    got = _blas.multiply(
-        np.ascontiguousarray(a.T) if trans == "a" else a,
-        np.ascontiguousarray(b.T) if trans == "b" else b,
-        trans_a=trans == "a",
-        trans_b=trans == "b",
-        out=before.copy() if accumulate else None,
-    )
+    got = multiply(a, b, trans, out=before.copy() if accumulate else None)
     np.testing.assert_allclose(got, expected, atol=TOLERANCE[dtype] * np.sqrt(k))
 
 
@@ -763,15 +768,8 @@ def test_last_steps_of_products(dtype, finish, m, n, k, trans, accumulate, seed)
     operand[rng.random(operand.shape) < 0.3] = 0
     a[rng.integers(m)] = np.nan  # which no step hides, but a slope of 0
     product = a.astype(float) @ b.astype(float) + (before if accumulate else 0)
-    got = _blas.multiply(
-        np.ascontiguousarray(a.T) if trans == "a" else a,
-        np.ascontiguousarray(b.T) if trans == "b" else b,
-        trans_a=trans == "a",
-        trans_b=trans == "b",
-        out=before.copy() if accumulate else None,
-        finish=finish,
-        operand=operand,
-    )
+    out = before.copy() if accumulate else None
+    got = multiply(a, b, trans, out=out, finish=finish, operand=operand)
     expected = FINISHES[finish](product, operand)
     np.testing.assert_allclose(got, expected, atol=5 * TOLERANCE[dtype] * np.sqrt(k))
 
@@ -785,9 +783,7 @@ def test_products_larger_than_a_block():
     rng = np.random.default_rng(9)
     a, b = rng.normal(size=(3000, 300)), rng.normal(size=(300, 40))
     np.testing.assert_allclose(_blas.multiply(a, b), a @ b, atol=1e-11)
-    np.testing.assert_allclose(
-        _blas.multiply(np.ascontiguousarray(a.T), b, trans_a=True), a @ b, atol=1e-11
-    )
+    np.testing.assert_allclose(multiply(a, b, "a"), a @ b, atol=1e-11)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -797,21 +793,12 @@ def test_products_by_parts_of_their_rows(dtype, trans, n):
     """Bits do not depend on how many rows are computed at a time."""
     rng = np.random.default_rng(n)
     a, b = rng.normal(size=(45, 530)).astype(dtype), rng.normal(size=(530, n)).astype(dtype)
-
-    def multiply(a):
-        return _blas.multiply(
-            np.ascontiguousarray(a.T) if trans == "a" else a,
-            np.ascontiguousarray(b.T) if trans == "b" else b,
-            trans_a=trans == "a",
-            trans_b=trans == "b",
-        )
-
-    got = multiply(a)
+    got = multiply(a, b, trans)
     np.testing.assert_allclose(
         got, a.astype(float) @ b.astype(float), atol=TOLERANCE[dtype] * np.sqrt(530)
     )
     if _blas.INSTRUCTION_SET != "portable":
-        parts = [multiply(np.ascontiguousarray(a[i:j])) for i, j in [(0, 2), (2, 10), (10, 45)]]
+        parts = [multiply(a[i:j], b, trans) for i, j in [(0, 2), (2, 10), (10, 45)]]
         np.testing.assert_array_equal(np.concatenate(parts), got)
 
 
