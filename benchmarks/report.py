@@ -28,7 +28,7 @@ def print_setting(versions, options):
         ("platform", platform.platform()),
         ("load", load()),
         ("heap", "used: a large array was freed before" if options.used_heap else "fresh"),
-        ("rounds", f"{options.repeats}, each run about {options.seconds} s or one epoch"),
+        ("rounds", f"{options.repeats}, each run about {options.seconds} s or five epochs"),
     ]
     for worker, packages in versions.items():
         facts.append((worker, ", ".join(f"{name} {version}" for name, version in packages.items())))

@@ -291,10 +291,10 @@ class CLoop:
 
     def __init__(self, threads, dtype):
         if dtype != "float32":
-            raise NotImplementedError("computes in float32 only")
+            raise ValueError("computes in float32 only")
         source = Path(os.environ["YARDSTICK"], "run.py")
         if not source.is_file():
-            raise NotImplementedError(f"no {source.name} in the yardstick folder")
+            raise FileNotFoundError(f"no {source.name} in the yardstick folder")
         spec = importlib.util.spec_from_file_location("yardstick_run", source)
         self.run = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.run)

@@ -83,8 +83,6 @@ def main(name, threads, dtype):
             reply = {"value": function()}
         except ModuleNotFoundError as error:
             reply = {"unavailable": f"not installed ({error})"}
-        except NotImplementedError as error:
-            reply = {"unavailable": str(error)}
         except Exception as error:
             reply = {"unavailable": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(reply) + "\n")
